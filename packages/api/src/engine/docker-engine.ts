@@ -1,0 +1,280 @@
+import type { IncomingMessage } from "node:http";
+import { type Duplex, Readable } from "node:stream";
+import Docker from "dockerode";
+import { demux } from "./demux.js";
+import { connectOptions } from "./docker-host.js";
+import {
+  toCreateOptions,
+  toDetails,
+  toEngineError,
+  toPathStat,
+  toStats,
+  toSummary,
+} from "./docker-mapping.js";
+import type {
+  AttachedStreams,
+  ContainerSpec,
+  Engine,
+  EngineEvent,
+  EngineExec,
+  EngineExecSpec,
+  PullProgress,
+} from "./engine.js";
+import { EngineError } from "./engine.js";
+import { jsonLines } from "./json-lines.js";
+
+const labelFilter = (labels: Record<string, string>) => ({
+  label: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+});
+
+/** The engine interface over Docker's API (Docker Engine 20.10 and later, Podman's Docker socket). */
+export class DockerEngine implements Engine {
+  readonly #docker: Docker;
+
+  /** @param dockerHost as in DOCKER_HOST: unix://PATH, tcp://HOST:PORT, or a socket's path. Throws `EngineError` on any other. */
+  constructor(dockerHost: string) {
+    this.#docker = new Docker(connectOptions(dockerHost));
+  }
+
+  async info() {
+    const [info, version] = await call("Asking the engine for its state", () =>
+      Promise.all([this.#docker.info(), this.#docker.version()]),
+    );
+    return {
+      version: version.Version,
+      hostname: info.Name,
+      cpus: info.NCPU,
+      memoryBytes: info.MemTotal,
+      arch: version.Arch,
+      platform: version.Os,
+      containers: info.Containers,
+      containersRunning: info.ContainersRunning,
+      containersPaused: info.ContainersPaused,
+      images: info.Images,
+      runtimes: Object.keys(info.Runtimes ?? {}),
+    };
+  }
+
+  async listContainers(labels: Record<string, string>) {
+    const found = await call("Listing containers", () =>
+      this.#docker.listContainers({ all: true, filters: labelFilter(labels) }),
+    );
+    return found.map(toSummary);
+  }
+
+  async inspectContainer(ref: string) {
+    return toDetails(
+      await call("Inspecting a container", () => this.#docker.getContainer(ref).inspect()),
+    );
+  }
+
+  async createContainer(spec: ContainerSpec) {
+    const created = await call("Creating the container", () =>
+      this.#docker.createContainer(toCreateOptions(spec)),
+    );
+    return created.id;
+  }
+
+  async startContainer(id: string) {
+    await call("Starting the container", () => this.#docker.getContainer(id).start());
+  }
+
+  async stopContainer(id: string, graceSeconds: number) {
+    await call("Stopping the container", () =>
+      unlessStatus(304, this.#docker.getContainer(id).stop({ t: graceSeconds })),
+    );
+  }
+
+  async pauseContainer(id: string) {
+    await call("Pausing the container", () => this.#docker.getContainer(id).pause());
+  }
+
+  async unpauseContainer(id: string) {
+    await call("Unpausing the container", () => this.#docker.getContainer(id).unpause());
+  }
+
+  async removeContainer(id: string) {
+    await call("Removing the container", () =>
+      unlessStatus(404, this.#docker.getContainer(id).remove({ force: true, v: true })),
+    );
+  }
+
+  async renameContainer(id: string, name: string) {
+    await call("Naming the container", () => this.#docker.getContainer(id).rename({ name }));
+  }
+
+  async listVolumes(labels: Record<string, string>) {
+    const { Volumes } = await call("Listing volumes", () =>
+      this.#docker.listVolumes({ filters: JSON.stringify(labelFilter(labels)) }),
+    );
+    return (Volumes ?? []).map((volume) => {
+      const created = (volume as { CreatedAt?: string }).CreatedAt;
+      return {
+        name: volume.Name,
+        labels: volume.Labels ?? {},
+        createdAt: created ? new Date(created) : undefined,
+      };
+    });
+  }
+
+  async createVolume(name: string, labels: Record<string, string>) {
+    await call("Creating the volume", () =>
+      this.#docker.createVolume({ Name: name, Labels: labels }),
+    );
+  }
+
+  async removeVolume(name: string) {
+    await call("Removing the volume", () =>
+      unlessStatus(404, this.#docker.getVolume(name).remove()),
+    );
+  }
+
+  async findImage(ref: string) {
+    const image = await call("Inspecting the image", () =>
+      unlessStatus(404, this.#docker.getImage(ref).inspect()),
+    );
+    return image && { id: image.Id, arch: image.Architecture, labels: image.Config?.Labels ?? {} };
+  }
+
+  async pullImage(ref: string, onProgress: (progress: PullProgress) => void, signal?: AbortSignal) {
+    const tagged = /[:@][^/]*$/.test(ref) ? ref : `${ref}:latest`;
+    const stream = await call(`Pulling ${ref}`, () =>
+      this.#docker.pull(tagged, { abortSignal: signal }),
+    );
+    for await (const line of jsonLines(stream as Readable)) {
+      const { status, id, error, progressDetail } = line as {
+        status?: string;
+        id?: string;
+        error?: string;
+        progressDetail?: { current?: number; total?: number };
+      };
+      if (error) throw new EngineError("failed", `Pulling ${ref} failed: ${error}`);
+      if (status) onProgress({ message: id ? `${id}: ${status}` : status, ...progressDetail });
+    }
+  }
+
+  async exec(id: string, spec: EngineExecSpec): Promise<EngineExec> {
+    const tty = spec.pty !== undefined;
+    const exec = await call("Creating the exec", () =>
+      this.#docker.getContainer(id).exec({
+        Cmd: spec.argv,
+        Env: Object.entries(spec.env).map(([key, value]) => `${key}=${value}`),
+        WorkingDir: spec.cwd,
+        User: spec.user,
+        AttachStdin: spec.stdin,
+        AttachStdout: true,
+        AttachStderr: true,
+        Tty: tty,
+      }),
+    );
+    const socket = await call("Starting the exec", () =>
+      exec.start({ hijack: true, stdin: spec.stdin, Tty: tty }),
+    );
+    socket.on("error", () => {});
+    if (spec.pty) await exec.resize({ w: spec.pty.cols, h: spec.pty.rows }).catch(() => {});
+    return {
+      id: exec.id,
+      output: tty ? untagged(socket) : demux(socket),
+      stdin: socket,
+      resize: (cols, rows) =>
+        call("Resizing the terminal", () => exec.resize({ w: cols, h: rows })),
+      inspect: async () => {
+        const state = await call("Inspecting the exec", () => exec.inspect());
+        return { running: state.Running, exitCode: state.ExitCode ?? undefined, pid: state.Pid };
+      },
+      close: () => socket.destroy(),
+    };
+  }
+
+  async attach(id: string, signal?: AbortSignal): Promise<AttachedStreams> {
+    const socket = (await call("Attaching to the container", () =>
+      this.#docker.getContainer(id).attach({
+        stream: true,
+        hijack: true,
+        stdin: true,
+        stdout: true,
+        stderr: false,
+        ...(signal ? { abortSignal: signal } : {}),
+      }),
+    )) as Duplex;
+    socket.on("error", () => {});
+    const stdout = Readable.from(payloads(socket), { objectMode: false });
+    return { stdin: socket, stdout, close: () => socket.destroy() };
+  }
+
+  async statPath(id: string, path: string) {
+    const head = await call("Looking at a path", () =>
+      unlessStatus(404, this.#docker.getContainer(id).infoArchive({ path })),
+    );
+    const header = (head as IncomingMessage | undefined)?.headers["x-docker-container-path-stat"];
+    return typeof header === "string" ? toPathStat(header) : undefined;
+  }
+
+  async readArchive(id: string, path: string) {
+    const stream = await call("Reading a path", () =>
+      this.#docker.getContainer(id).getArchive({ path }),
+    );
+    return stream as Readable;
+  }
+
+  async writeArchive(id: string, folder: string, tar: Readable | Buffer) {
+    await call("Writing to a folder", () =>
+      this.#docker.getContainer(id).putArchive(tar, { path: folder, noOverwriteDirNonDir: "1" }),
+    );
+  }
+
+  async stats(id: string) {
+    return toStats(
+      await call("Reading statistics", () =>
+        this.#docker.getContainer(id).stats({ stream: false, "one-shot": true }),
+      ),
+    );
+  }
+
+  async *events(labels: Record<string, string>, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+    const stream = await call("Listening to events", () =>
+      this.#docker.getEvents({
+        filters: { type: ["container"], ...labelFilter(labels) },
+        abortSignal: signal,
+      }),
+    );
+    for await (const line of jsonLines(stream as Readable)) {
+      const event = line as {
+        Action: string;
+        time: number;
+        Actor: { ID: string; Attributes: Record<string, string> };
+      };
+      yield {
+        action: event.Action,
+        containerId: event.Actor.ID,
+        labels: event.Actor.Attributes,
+        time: new Date(event.time * 1000),
+      };
+    }
+  }
+}
+
+async function call<T>(what: string, request: () => Promise<T>): Promise<T> {
+  try {
+    return await request();
+  } catch (cause) {
+    throw toEngineError(what, cause);
+  }
+}
+
+async function unlessStatus<T>(status: number, request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === status) return undefined;
+    throw error;
+  }
+}
+
+async function* payloads(socket: Readable): AsyncGenerator<Buffer> {
+  for await (const { data } of demux(socket)) yield data;
+}
+
+async function* untagged(socket: Readable): AsyncGenerator<{ stream: "stdout"; data: Buffer }> {
+  for await (const data of socket as AsyncIterable<Buffer>) yield { stream: "stdout", data };
+}

@@ -1,0 +1,224 @@
+import type { Readable, Writable } from "node:stream";
+
+/** What we ask of a container engine, in our own types: Docker's today, another's behind the same interface. */
+export interface Engine {
+  /** What the engine says of itself and of its node. */
+  info(): Promise<EngineInfo>;
+
+  /** Every container that carries all of these labels, in any state. */
+  listContainers(labels: Record<string, string>): Promise<ContainerSummary[]>;
+  /** @param ref id or name. Throws `not_found`. */
+  inspectContainer(ref: string): Promise<ContainerDetails>;
+  /** Creates without starting. Throws `conflict` where the name is taken, `not_found` where the image is missing. Returns the id. */
+  createContainer(spec: ContainerSpec): Promise<string>;
+  startContainer(id: string): Promise<void>;
+  /** @param graceSeconds whole seconds between SIGTERM and SIGKILL. Stopping what is stopped is no error. */
+  stopContainer(id: string, graceSeconds: number): Promise<void>;
+  pauseContainer(id: string): Promise<void>;
+  unpauseContainer(id: string): Promise<void>;
+  /** Kills it where it runs. Removing what is gone is no error. */
+  removeContainer(id: string): Promise<void>;
+  /** Works on a running container too. Throws `conflict` where the new name is taken. */
+  renameContainer(id: string, name: string): Promise<void>;
+
+  listVolumes(labels: Record<string, string>): Promise<VolumeSummary[]>;
+  /** Creating a volume that exists changes nothing. */
+  createVolume(name: string, labels: Record<string, string>): Promise<void>;
+  /** Removing what is gone is no error. Throws `conflict` while a container uses it. */
+  removeVolume(name: string): Promise<void>;
+
+  /** undefined where the image is not on the node. */
+  findImage(ref: string): Promise<ImageSummary | undefined>;
+  /** Pulls and resolves when the image is there. Throws `not_found` or `unavailable` with the registry's own message. */
+  pullImage(
+    ref: string,
+    onProgress: (progress: PullProgress) => void,
+    signal?: AbortSignal,
+  ): Promise<void>;
+
+  /** Starts a command inside a running container. Throws `conflict` where it is paused or stopped. */
+  exec(id: string, spec: EngineExecSpec): Promise<EngineExec>;
+  /** Connects to the standard streams of the container's first process; closing leaves it running. */
+  attach(id: string, signal?: AbortSignal): Promise<AttachedStreams>;
+
+  /** undefined where there is no such path. Works in any state of the container. */
+  statPath(id: string, path: string): Promise<PathStat | undefined>;
+  /** The file or folder as a tar stream, its last path segment as the root entry. Throws `not_found`. */
+  readArchive(id: string, path: string): Promise<Readable>;
+  /** Unpacks a tar stream into an existing folder. Throws `not_found`. */
+  writeArchive(id: string, folder: string, tar: Readable | Buffer): Promise<void>;
+
+  /** One sample of the container's counters. */
+  stats(id: string): Promise<ContainerStats>;
+  /** The engine's own events for containers that carry these labels, until the signal aborts or the connection ends. */
+  events(labels: Record<string, string>, signal: AbortSignal): AsyncIterable<EngineEvent>;
+}
+
+export type EngineErrorKind = "not_found" | "conflict" | "invalid" | "unavailable" | "failed";
+
+/** A failure of the engine; `unavailable` says that it could not be reached at all. */
+export class EngineError extends Error {
+  override readonly name = "EngineError";
+  constructor(
+    readonly kind: EngineErrorKind,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+export interface EngineInfo {
+  version: string;
+  hostname: string;
+  cpus: number;
+  memoryBytes: number;
+  arch: string;
+  platform: string;
+  containers: number;
+  containersRunning: number;
+  containersPaused: number;
+  images: number;
+  runtimes: string[];
+}
+
+export type ContainerState = "created" | "running" | "paused" | "stopped";
+
+export interface ContainerSummary {
+  id: string;
+  name: string;
+  image: string;
+  state: ContainerState;
+  createdAt: Date;
+  labels: Record<string, string>;
+}
+
+export interface ContainerDetails extends ContainerSummary {
+  startedAt: Date | undefined;
+  /** Process id of the container's first process as the engine's node sees it; 0 where it doesn't run. */
+  pid: number;
+  exitCode: number;
+  oomKilled: boolean;
+  /** The environment that the engine gives each process: the image's and the container's own. */
+  env: Record<string, string>;
+}
+
+export interface ContainerSpec {
+  name: string;
+  image: string;
+  command: string[];
+  env: Record<string, string>;
+  user: string;
+  workdir: string;
+  hostname: string;
+  labels: Record<string, string>;
+  memoryBytes: number;
+  cpus: number;
+  pids: number;
+  volumes: VolumeMount[];
+  tmpfs: Tmpfs[];
+  /** "none", "bridge" or the name of a network. */
+  network: string;
+  readonlyRootfs: boolean;
+  /** An init of the engine's as first process, to reap zombies, where the command is no init itself. */
+  init: boolean;
+  gpu: boolean;
+}
+
+export interface VolumeMount {
+  source: string;
+  target: string;
+  readonly: boolean;
+  /** Set on the volume where this container is what makes it. */
+  labels: Record<string, string>;
+}
+
+export interface Tmpfs {
+  target: string;
+  sizeBytes: number;
+  mode: number;
+  exec: boolean;
+  /** Owning uid and gid; root where unset. */
+  owner?: number;
+}
+
+export interface VolumeSummary {
+  name: string;
+  createdAt: Date | undefined;
+  labels: Record<string, string>;
+}
+
+export interface ImageSummary {
+  id: string;
+  /** As Go and Docker name it: "amd64", "arm64". */
+  arch: string;
+  labels: Record<string, string>;
+}
+
+export interface PullProgress {
+  message: string;
+  current?: number;
+  total?: number;
+}
+
+export interface EngineExecSpec {
+  argv: string[];
+  env: Record<string, string>;
+  cwd: string;
+  user: string;
+  pty?: { cols: number; rows: number } | undefined;
+  stdin: boolean;
+}
+
+export interface EngineExec {
+  id: string;
+  /** stdout and stderr in the order they came, with the reader's backpressure; ends when both are closed. */
+  output: AsyncIterable<OutputChunk>;
+  /** Ends nothing but the command's stdin when ended. */
+  stdin: Writable;
+  resize(cols: number, rows: number): Promise<void>;
+  inspect(): Promise<{ running: boolean; exitCode: number | undefined; pid: number }>;
+  /** Drops the connection; the command goes on. */
+  close(): void;
+}
+
+export interface OutputChunk {
+  stream: "stdout" | "stderr";
+  data: Buffer;
+}
+
+export interface AttachedStreams {
+  stdin: Writable;
+  stdout: Readable;
+  close(): void;
+}
+
+export interface PathStat {
+  name: string;
+  size: number;
+  type: "file" | "dir" | "symlink" | "other";
+  /** Permission bits. */
+  mode: number;
+  mtime: Date;
+  linkTarget: string | undefined;
+}
+
+export interface ContainerStats {
+  /** Nanoseconds of CPU time used so far, by all CPUs together. */
+  cpuNanos: number;
+  readAt: Date;
+  memoryUsageBytes: number;
+  memoryLimitBytes: number;
+  pids: number;
+  networkRxBytes: number;
+  networkTxBytes: number;
+  blockReadBytes: number;
+  blockWriteBytes: number;
+}
+
+export interface EngineEvent {
+  action: string;
+  containerId: string;
+  labels: Record<string, string>;
+  time: Date;
+}

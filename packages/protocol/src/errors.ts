@@ -1,0 +1,70 @@
+import { z } from "zod";
+
+/** Every error code the API answers with, and the HTTP status that carries it. */
+export const ERROR_STATUS = {
+  invalid_request: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  exists: 409,
+  wrong_state: 409,
+  precondition_failed: 412,
+  too_large: 413,
+  unsupported_media_type: 415,
+  range_not_satisfiable: 416,
+  unprocessable: 422,
+  insufficient_resources: 422,
+  image_unavailable: 422,
+  rate_limited: 429,
+  cancelled: 499,
+  internal: 500,
+  space_broken: 502,
+  engine_unavailable: 503,
+  timed_out: 504,
+  no_space_left: 507,
+} as const satisfies Record<string, number>;
+
+export type ErrorCode = keyof typeof ERROR_STATUS;
+
+export const IssueSchema = z.object({ path: z.string(), message: z.string() });
+export type Issue = z.infer<typeof IssueSchema>;
+
+/** The body of every answer that is not a success. */
+export const ErrorBodySchema = z
+  .object({
+    error: z.string().describe("A sentence that a person can act on"),
+    code: z.enum(Object.keys(ERROR_STATUS) as [ErrorCode, ...ErrorCode[]]),
+    issues: z.array(IssueSchema).optional().describe("What was wrong with which field"),
+  })
+  .meta({ id: "Error" });
+export type ErrorBody = z.infer<typeof ErrorBodySchema>;
+
+/** The one error class of the product: a stable code, a message to act on, optionally the fields at fault. */
+export class ClawdspaceError extends Error {
+  override readonly name = "ClawdspaceError";
+  readonly code: ErrorCode;
+  readonly issues: Issue[] | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { issues?: Issue[]; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.issues = options.issues;
+  }
+
+  /** The HTTP status that this error is answered with. */
+  get status(): number {
+    return ERROR_STATUS[this.code];
+  }
+
+  toBody(): ErrorBody {
+    return {
+      error: this.message,
+      code: this.code,
+      ...(this.issues ? { issues: this.issues } : {}),
+    };
+  }
+}

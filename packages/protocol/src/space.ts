@@ -1,0 +1,194 @@
+import { z } from "zod";
+import { ErrorBodySchema } from "./errors.js";
+import { sizeSchema } from "./size.js";
+
+export const MIN_MEMORY_BYTES = 16 * 1024 ** 2;
+
+export const SpaceNameSchema = z
+  .string()
+  .min(1)
+  .max(63, "must be at most 63 characters")
+  .regex(/^[a-zA-Z0-9_-]+$/, "may hold letters, digits, '-' and '_' only");
+
+const noNul = (what: string) =>
+  z.string().refine((text) => !text.includes("\0"), `${what} must not hold NUL characters`);
+
+export const EnvSchema = z
+  .record(
+    z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "is no valid name of an environment variable"),
+    noNul("a value").max(128 * 1024),
+  )
+  .refine((env) => Object.keys(env).length <= 1000, "must hold at most 1000 variables");
+
+/** A path below /workspace as the file routes take it: "/a.txt" is /workspace/a.txt. */
+export const WorkspacePathSchema = noNul("a path").max(4096);
+
+const GIT_REF = /^(?!-)(?!.*\.\.)[^\s~^:?*[\\\x00-\x20\x7f]+$/;
+export const GitBranchSchema = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(GIT_REF, "is no valid name of a git branch");
+
+export const RepoUrlSchema = z
+  .string()
+  .max(2048)
+  .regex(
+    /^(https:\/\/[^\s/]+\/\S+|[A-Za-z0-9._-]+@[A-Za-z0-9][A-Za-z0-9.-]*:[^\s-]\S*)$/,
+    "must be https://… or user@host:path",
+  );
+
+export const SpaceStatusSchema = z.enum(["running", "paused", "stopped"]);
+export type SpaceStatus = z.infer<typeof SpaceStatusSchema>;
+
+export const LabelsSchema = z
+  .record(
+    z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._/-]{0,62}$/, "is no valid label name"),
+    z.string().max(256),
+  )
+  .refine((labels) => Object.keys(labels).length <= 64, "must hold at most 64 labels");
+
+export const SpaceSchema = z
+  .object({
+    name: z.string(),
+    id: z.string().describe("The first 12 hex digits of the container's id"),
+    status: SpaceStatusSchema,
+    created: z.iso.datetime(),
+    started: z.iso.datetime().nullable(),
+    image: z.string(),
+    memory: z.number().describe("Memory limit in bytes"),
+    cpus: z.number(),
+    lastActivity: z.iso.datetime(),
+    volume: z.object({ name: z.string(), mountpoint: z.literal("/workspace") }).optional(),
+    template: z.string().optional(),
+    description: z.string().optional(),
+    labels: LabelsSchema.optional(),
+    gpu: z.boolean().optional(),
+  })
+  .meta({ id: "Space" });
+export type Space = z.infer<typeof SpaceSchema>;
+
+export const CreateSpaceRequestSchema = z
+  .strictObject({
+    name: SpaceNameSchema,
+    memory: sizeSchema(MIN_MEMORY_BYTES)
+      .optional()
+      .describe('Memory limit, such as "2g" or "512m"'),
+    cpus: z.number().min(0.01).max(4096).optional(),
+    gpu: z.boolean().optional(),
+    image: z
+      .string()
+      .min(1)
+      .max(512)
+      .regex(/^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$/, "is no valid image reference")
+      .optional(),
+    template: z
+      .string()
+      .min(1)
+      .max(63)
+      .regex(/^[a-zA-Z0-9_-]+$/)
+      .optional(),
+    env: EnvSchema.optional(),
+    envFileText: noNul("envFileText")
+      .max(1024 ** 2)
+      .optional(),
+    envFileBase64: z
+      .base64()
+      .max(2 * 1024 ** 2)
+      .optional(),
+    envFilePath: WorkspacePathSchema.regex(
+      /^\/workspace\/[^/]/,
+      "must be a file below /workspace",
+    ).optional(),
+    repoUrl: RepoUrlSchema.optional(),
+    repoBranch: GitBranchSchema.optional(),
+    repoDest: noNul("repoDest").min(1).max(255).optional(),
+    labels: LabelsSchema.optional(),
+    description: z.string().max(1000).optional(),
+    idempotencyKey: z
+      .string()
+      .min(1)
+      .max(128)
+      .optional()
+      .describe("A repeated create with the same key and name answers with the space made first"),
+    wait: z
+      .boolean()
+      .optional()
+      .describe(
+        "false: refuse an image that is not on the node instead of pulling it (default true)",
+      ),
+  })
+  .refine((body) => !(body.envFileText !== undefined && body.envFileBase64 !== undefined), {
+    path: ["envFileBase64"],
+    message: "give either envFileText or envFileBase64, not both",
+  })
+  .refine((body) => body.repoUrl !== undefined || (!body.repoBranch && !body.repoDest), {
+    path: ["repoUrl"],
+    message: "is needed with repoBranch or repoDest",
+  })
+  .meta({ id: "CreateSpaceRequest" });
+export type CreateSpaceRequest = z.infer<typeof CreateSpaceRequestSchema>;
+
+/** One line of a create that is followed as NDJSON: any number of "progress", then "space" or "error". */
+export const CreateSpaceEventSchema = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("progress"),
+    step: z.enum(["image", "container", "env", "clone", "setup"]),
+    message: z.string(),
+    current: z.number().optional().describe("Bytes done"),
+    total: z.number().optional().describe("Bytes in all"),
+  }),
+  z.object({ type: z.literal("space"), space: SpaceSchema }),
+  ErrorBodySchema.extend({ type: z.literal("error") }),
+]);
+export type CreateSpaceEvent = z.infer<typeof CreateSpaceEventSchema>;
+
+export const SpaceParamsSchema = z.object({ name: SpaceNameSchema });
+export const SpaceListSchema = z.object({ spaces: z.array(SpaceSchema) });
+export const SpaceAnswerSchema = z.object({ space: SpaceSchema });
+export const MessageSchema = z.object({ message: z.string() }).meta({ id: "Message" });
+
+export const RemoveSpaceQuerySchema = z.object({
+  removeVolume: z.enum(["true", "false", "1", "0"]).optional(),
+});
+
+export const SpaceStatsSchema = z
+  .object({
+    cpuPercent: z.number(),
+    memoryUsageBytes: z.number(),
+    memoryLimitBytes: z.number(),
+    pids: z.number(),
+    networkRxBytes: z.number(),
+    networkTxBytes: z.number(),
+    blockReadBytes: z.number(),
+    blockWriteBytes: z.number(),
+  })
+  .meta({ id: "SpaceStats" });
+export type SpaceStats = z.infer<typeof SpaceStatsSchema>;
+
+export const ObservabilitySchema = z.object({
+  stats: SpaceStatsSchema,
+  workspaceDisk: z
+    .object({
+      path: z.string(),
+      totalBytes: z.number(),
+      usedBytes: z.number(),
+      availBytes: z.number(),
+      usedPercent: z.number(),
+    })
+    .optional(),
+  workspaceSizeBytes: z.number().optional(),
+  top: z
+    .array(
+      z.object({
+        pid: z.number(),
+        cpu: z.number().describe("Percent of one CPU over the process's life"),
+        mem: z.number().describe("Percent of the space's memory limit"),
+        etime: z.string(),
+        command: z.string(),
+      }),
+    )
+    .optional(),
+  bashHistoryTail: z.string().optional(),
+});
+export type Observability = z.infer<typeof ObservabilitySchema>;

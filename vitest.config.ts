@@ -1,0 +1,25 @@
+import { defineConfig } from "vitest/config";
+
+const project = (name: string, include: string[], timeout: number) => ({
+  test: { name, include, testTimeout: timeout, hookTimeout: timeout, pool: "forks" as const },
+});
+
+// Unit tests need Node alone; the engine contract and the end-to-end tests need a Docker Engine and the sandbox image.
+export default defineConfig({
+  test: {
+    projects: [
+      project("unit", ["packages/*/src/**/*.test.ts", "scripts/**/*.test.mjs"], 20_000),
+      project(
+        "contract",
+        ["test/contract/**/*.test.ts", "packages/guest/test/**/*.test.ts"],
+        120_000,
+      ),
+      {
+        test: {
+          ...project("e2e", ["test/e2e/**/*.test.ts"], 240_000).test,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
