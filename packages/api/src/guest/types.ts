@@ -1,4 +1,4 @@
-import type { Readable, Writable } from "node:stream";
+import type { Duplex, Readable, Writable } from "node:stream";
 
 /** A path in the space: text is sent as UTF-8, a Buffer as it is (names need not be UTF-8). */
 export type GuestPath = string | Buffer;
@@ -248,3 +248,60 @@ export class GuestError extends Error {
 
 /** The step of a start that failed: "exec" (command missing or not executable), "cwd", "fork" (process limit), … */
 export type GuestStartStep = "exec" | "cwd" | "fork" | "pty" | "pipe" | "limits";
+
+/** A managed process that is started and followed at once. */
+export type GuestRun = {
+  id: string;
+  /** Rejects where the start failed. */
+  started: Promise<{ id: string; pid: number }>;
+  output: AsyncIterable<GuestOutput>;
+};
+
+/**
+ * The daemon's hold on one space's guest agent. It outlives broken transports: it reattaches by itself, requests wait
+ * meanwhile, output resumes at its offset. GuestConnection.open(attach, options) makes one.
+ */
+export type Guest = {
+  /** Starts a process; "not_found" (details.step says what), "permission", "limit", "invalid". */
+  start(spec: GuestProcessSpec): Promise<{ id: string; pid: number }>;
+  /** start() and output() in one round trip: the shape of an exec. */
+  run(spec: GuestProcessSpec, signal?: AbortSignal): GuestRun;
+  /** Processes started through the guest and not forgotten, running or finished. */
+  list(): Promise<GuestProcessInfo[]>;
+  /**
+   * Output from a byte offset over stdout and stderr together, ending with "exit". Resumes over reattaches without
+   * loss or repeat. "dropped" comes where the ring no longer has the bytes. A consumer that waits holds nobody else up.
+   */
+  output(id: string, fromOffset: number, signal?: AbortSignal): AsyncIterable<GuestOutput>;
+  /** Resolves when the guest has taken the bytes over; "closed" where the process or its stdin has ended. */
+  writeStdin(id: string, data: Buffer): Promise<void>;
+  /** Ends stdin after what was written; for a PTY sends its end-of-file character. */
+  closeStdin(id: string): Promise<void>;
+  resize(id: string, cols: number, rows: number): Promise<void>;
+  /**
+   * "group": the process group of a running process. "all": everything it started, also what called setsid, also
+   * after its own end; with SIGKILL it resolves when none is left. Resolves to the number of processes found.
+   */
+  signal(id: string, signal: NodeJS.Signals, scope: "group" | "all"): Promise<number>;
+  /** Frees what is kept of a process; of a running one when it ends. Unknown ids are fine. */
+  forget(id: string): Promise<void>;
+  readonly files: GuestFiles;
+  /** Ready when the iterator's first next() is called and answered; a reattach shows as "overflow". */
+  watch(
+    path: GuestPath,
+    options: { recursive?: boolean },
+    signal?: AbortSignal,
+  ): AsyncIterable<GuestWatchEvent>;
+  /** A TCP stream to a port on the space's 127.0.0.1 or ::1, half-close included; "refused". */
+  connect(port: number, signal?: AbortSignal): Promise<Duplex>;
+  processTable(): Promise<GuestTableEntry[]>;
+  listeningPorts(): Promise<GuestPort[]>;
+  /** A round trip; resolves to its milliseconds. */
+  ping(): Promise<number>;
+  /** Ends all processes of the space in order, then the guest: what SIGTERM does, with another grace. */
+  shutdown(graceMs: number): Promise<void>;
+  /** Changes when the guest itself was started anew (its processes are gone then). */
+  readonly bootId: string;
+  /** Detaches; the guest and its processes go on. Everything pending rejects with "closed". */
+  close(): void;
+};
