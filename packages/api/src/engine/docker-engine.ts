@@ -231,9 +231,14 @@ export class DockerEngine implements Engine {
     );
   }
 
-  async *events(labels: Record<string, string>, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  async *events(
+    labels: Record<string, string>,
+    since: Date,
+    signal: AbortSignal,
+  ): AsyncGenerator<EngineEvent> {
     const stream = await call("Listening to events", () =>
       this.#docker.getEvents({
+        since: Math.floor(since.getTime() / 1000),
         filters: { type: ["container"], ...labelFilter(labels) },
         abortSignal: signal,
       }),
@@ -241,14 +246,14 @@ export class DockerEngine implements Engine {
     for await (const line of jsonLines(stream as Readable)) {
       const event = line as {
         Action: string;
-        time: number;
+        timeNano: number;
         Actor: { ID: string; Attributes: Record<string, string> };
       };
       yield {
         action: event.Action,
         containerId: event.Actor.ID,
         labels: event.Actor.Attributes,
-        time: new Date(event.time * 1000),
+        time: new Date(event.timeNano / 1e6),
       };
     }
   }

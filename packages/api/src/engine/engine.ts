@@ -50,8 +50,12 @@ export interface Engine {
 
   /** One sample of the container's counters. */
   stats(id: string): Promise<ContainerStats>;
-  /** The engine's own events for containers that carry these labels, until the signal aborts or the connection ends. */
-  events(labels: Record<string, string>, signal: AbortSignal): AsyncIterable<EngineEvent>;
+  /** The engine's own events, from `since` on, for containers that carry these labels, until the signal aborts or the connection ends. */
+  events(
+    labels: Record<string, string>,
+    since: Date,
+    signal: AbortSignal,
+  ): AsyncIterable<EngineEvent>;
 }
 
 export type EngineErrorKind = "not_found" | "conflict" | "invalid" | "unavailable" | "failed";

@@ -1,0 +1,61 @@
+import swagger from "@fastify/swagger";
+import swaggerUi from "@fastify/swagger-ui";
+import websocket from "@fastify/websocket";
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import {
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from "fastify-type-provider-zod";
+import { requireKey } from "./http/auth.js";
+import { handleErrors } from "./http/errors.js";
+import { execRoutes } from "./routes/exec.js";
+import { healthRoutes } from "./routes/health.js";
+import { spaceRoutes } from "./routes/spaces.js";
+import type { Services } from "./services.js";
+import { VERSION } from "./version.js";
+
+const BODY_LIMIT_BYTES = 32 * 1024 ** 2;
+const MAX_WEBSOCKET_FRAME_BYTES = 1024 ** 2;
+
+/** The HTTP surface over the services, ready to listen or to be injected into. `apiKey` undefined turns auth off. */
+export async function buildApp(
+  services: Services,
+  options: { apiKey: string | undefined; logger: FastifyBaseLogger },
+): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: options.logger,
+    bodyLimit: BODY_LIMIT_BYTES,
+    disableRequestLogging: true,
+    forceCloseConnections: "idle",
+    routerOptions: { maxParamLength: 255 },
+  }).withTypeProvider<ZodTypeProvider>();
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  handleErrors(app);
+  await app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: { title: "Clawdspace", version: VERSION },
+      components: { securitySchemes: { key: { type: "http", scheme: "bearer" } } },
+      security: [{ key: [] }],
+    },
+    transform: jsonSchemaTransform,
+    transformObject: jsonSchemaTransformObject,
+  });
+  await app.register(swaggerUi, { routePrefix: "/api/docs" });
+  await app.register(websocket, { options: { maxPayload: MAX_WEBSOCKET_FRAME_BYTES } });
+  await app.register(healthRoutes, { prefix: "/api" });
+  app.get("/api/openapi.json", { schema: { hide: true } }, () => app.swagger());
+  await app.register(async (guarded) => {
+    if (options.apiKey !== undefined) {
+      const check = requireKey(options.apiKey);
+      guarded.addHook("onRequest", async (request) => check(request));
+    }
+    await guarded.register(spaceRoutes(services), { prefix: "/api/spaces" });
+    await guarded.register(execRoutes(services), { prefix: "/api/spaces" });
+  });
+  return app as unknown as FastifyInstance;
+}

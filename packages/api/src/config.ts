@@ -1,0 +1,81 @@
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+
+const flag = z
+  .enum(["true", "false", "1", "0", ""])
+  .transform((text) => text === "true" || text === "1")
+  .default(false);
+const milliseconds = (initial: number) => z.coerce.number().int().min(0).default(initial);
+
+const EnvironmentSchema = z.object({
+  PORT: z.coerce.number().int().min(0).max(65535).default(7777),
+  HOST: z.string().min(1).default("127.0.0.1"),
+  API_KEY: z.string().min(1).optional(),
+  CLAWDSPACE_AUTH_DISABLED: flag,
+  IDLE_TIMEOUT_MS: milliseconds(600_000),
+  CLAWDSPACE_IMAGE: z.string().min(1).default("clawdspace:latest"),
+  CLAWDSPACE_GPU_IMAGE: z.string().min(1).default("clawdspace-gpu:latest"),
+  CLAWDSPACE_DATA_DIR: z.string().min(1).default("data"),
+  CLAWDSPACE_TEMPLATES_DIR: z.string().min(1).optional(),
+  CLAWDSPACE_CONFIG_DIR: z.string().min(1).optional(),
+  CLAWDSPACE_NAMESPACE: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, "must be lower-case letters, digits and '-'")
+    .default("clawdspace"),
+  CLAWDSPACE_GUEST: z.enum(["on", "off"]).default("on"),
+  DOCKER_HOST: z.string().min(1).default("unix:///var/run/docker.sock"),
+  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+  XDG_CONFIG_HOME: z.string().optional(),
+});
+
+export interface Config {
+  port: number;
+  host: string;
+  /** Where unset, the key kept in the config folder is used. */
+  apiKey: string | undefined;
+  authDisabled: boolean;
+  idleTimeoutMs: number;
+  image: string;
+  gpuImage: string;
+  dataDir: string;
+  templatesDir: string;
+  configDir: string;
+  /** Prefix of everything that this daemon makes in the engine. */
+  namespace: string;
+  /** Whether spaces get the guest agent; off, commands run as execs of the engine. */
+  guest: boolean;
+  dockerHost: string;
+  logLevel: string;
+}
+
+/** Reads the environment. Throws an `Error` that names each variable at fault and what it should hold. */
+export function readConfig(environment: NodeJS.ProcessEnv): Config {
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+  const parsed = EnvironmentSchema.safeParse(set);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    throw new Error(`The environment can't be used. ${faults.join("; ")}`);
+  }
+  const env = parsed.data;
+  const dataDir = resolve(env.CLAWDSPACE_DATA_DIR);
+  return {
+    port: env.PORT,
+    host: env.HOST,
+    apiKey: env.API_KEY,
+    authDisabled: env.CLAWDSPACE_AUTH_DISABLED,
+    idleTimeoutMs: env.IDLE_TIMEOUT_MS,
+    image: env.CLAWDSPACE_IMAGE,
+    gpuImage: env.CLAWDSPACE_GPU_IMAGE,
+    dataDir,
+    templatesDir: resolve(env.CLAWDSPACE_TEMPLATES_DIR ?? join(dataDir, "templates")),
+    configDir: resolve(
+      env.CLAWDSPACE_CONFIG_DIR ??
+        join(env.XDG_CONFIG_HOME || join(homedir(), ".config"), "clawdspace"),
+    ),
+    namespace: env.CLAWDSPACE_NAMESPACE,
+    guest: env.CLAWDSPACE_GUEST === "on",
+    dockerHost: env.DOCKER_HOST,
+    logLevel: env.LOG_LEVEL,
+  };
+}

@@ -1,0 +1,95 @@
+import { ClawdspaceError, type ErrorCode } from "@clawdspace/protocol";
+import type { FastifyError, FastifyInstance, FastifyRequest } from "fastify";
+import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
+import { EngineError, type EngineErrorKind } from "../engine/engine.js";
+import { GuestError, type GuestErrorCode } from "../guest/types.js";
+
+const ENGINE_CODES: Record<EngineErrorKind, ErrorCode> = {
+  not_found: "not_found",
+  conflict: "wrong_state",
+  invalid: "unprocessable",
+  unavailable: "engine_unavailable",
+  failed: "internal",
+};
+
+const GUEST_CODES: Record<GuestErrorCode, ErrorCode> = {
+  unavailable: "space_broken",
+  version: "space_broken",
+  protocol: "space_broken",
+  closed: "wrong_state",
+  aborted: "cancelled",
+  timeout: "timed_out",
+  not_found: "not_found",
+  exists: "exists",
+  invalid: "invalid_request",
+  permission: "forbidden",
+  outside: "invalid_request",
+  not_directory: "wrong_state",
+  is_directory: "wrong_state",
+  not_empty: "wrong_state",
+  precondition: "precondition_failed",
+  refused: "wrong_state",
+  no_space: "no_space_left",
+  limit: "unprocessable",
+  unsupported: "unprocessable",
+  io: "internal",
+};
+
+const STATUS_CODES: Record<number, ErrorCode> = {
+  400: "invalid_request",
+  404: "not_found",
+  413: "too_large",
+  415: "unsupported_media_type",
+  429: "rate_limited",
+};
+
+/** Any failure as the one kind of error that leaves the daemon; what nobody foresaw becomes "internal", its text withheld. */
+export function toClawdspaceError(error: unknown): ClawdspaceError {
+  if (error instanceof ClawdspaceError) return error;
+  if (error instanceof EngineError)
+    return new ClawdspaceError(ENGINE_CODES[error.kind], error.message, { cause: error });
+  if (error instanceof GuestError)
+    return new ClawdspaceError(GUEST_CODES[error.code], error.message, { cause: error });
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const issues = error.validation.map(({ instancePath, message }) => ({
+      path: instancePath.replace(/^\//, "").replaceAll("/", "."),
+      message: message ?? "is not valid",
+    }));
+    const text = issues
+      .map(({ path, message }) => (path ? `${path}: ${message}` : message))
+      .join("; ");
+    return new ClawdspaceError("invalid_request", `The request is not valid. ${text}`, { issues });
+  }
+  const { statusCode, message } = (error ?? {}) as Partial<FastifyError>;
+  const code = STATUS_CODES[statusCode ?? 500];
+  if (code) return new ClawdspaceError(code, message ?? code, { cause: error });
+  if (error instanceof Error && error.name === "AbortError")
+    return new ClawdspaceError("cancelled", "The client went away.");
+  return new ClawdspaceError(
+    "internal",
+    "Something went wrong in the daemon. Its log tells more under this request's id.",
+    { cause: error },
+  );
+}
+
+/** Gives every error of an app the contract's shape. */
+export function handleErrors(app: FastifyInstance): void {
+  app.setErrorHandler((error, request, reply) => {
+    const known = toClawdspaceError(error);
+    logError(request, known, error);
+    return reply.status(known.status).send(known.toBody());
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const [path] = request.url.split("?");
+    const error = new ClawdspaceError(
+      "not_found",
+      `There is no ${request.method} ${path}. See /api/docs.`,
+    );
+    return reply.status(error.status).send(error.toBody());
+  });
+}
+
+export function logError(request: FastifyRequest, known: ClawdspaceError, error: unknown): void {
+  if (known.status >= 500) request.log.error({ err: error }, known.message);
+  else request.log.debug({ code: known.code }, known.message);
+}

@@ -1,0 +1,41 @@
+import { pino } from "pino";
+import { buildApp } from "./app.js";
+import { readConfig } from "./config.js";
+import { DockerEngine } from "./engine/docker-engine.js";
+import { loadApiKey } from "./http/api-key.js";
+import { createServices } from "./services.js";
+
+/** How long requests in flight may go on after SIGTERM. */
+const DRAIN_MS = 10_000;
+
+const config = readConfig(process.env);
+const log = pino({ level: config.logLevel });
+process.on("unhandledRejection", (error) => log.error({ err: error }, "unhandled rejection"));
+
+const kept = config.authDisabled || config.apiKey ? undefined : await loadApiKey(config.configDir);
+const services = createServices(config, new DockerEngine(config.dockerHost), log);
+const app = await buildApp(services, {
+  apiKey: config.authDisabled ? undefined : (config.apiKey ?? kept?.key),
+  logger: log,
+});
+await services.start();
+const address = await app.listen({ port: config.port, host: config.host });
+
+if (kept?.created) {
+  // The one time that the key is shown, and not by the logger, whose lines are kept.
+  process.stdout.write(`\nYour API key, kept in ${kept.file}:\n\n    ${kept.key}\n\n`);
+}
+log.info(`Clawdspace serves at ${address}`);
+
+let stopping = false;
+const stop = async (signal: NodeJS.Signals) => {
+  if (stopping) process.exit(1);
+  stopping = true;
+  log.info(`${signal}: finishing what is in flight; spaces go on`);
+  setTimeout(() => process.exit(0), DRAIN_MS).unref();
+  await app.close();
+  services.stop();
+  process.exit(0);
+};
+process.on("SIGTERM", stop);
+process.on("SIGINT", stop);

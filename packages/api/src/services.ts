@@ -1,0 +1,84 @@
+import { join } from "node:path";
+import type { FastifyBaseLogger } from "fastify";
+import type { Config } from "./config.js";
+import type { Engine } from "./engine/engine.js";
+import { GitService } from "./git/git-service.js";
+import { ExecService } from "./processes/exec-service.js";
+import { ProcessHosts } from "./processes/process-hosts.js";
+import { startAutoSleep } from "./spaces/auto-sleep.js";
+import { EnvStore } from "./spaces/env-store.js";
+import { furnishWith } from "./spaces/furnish.js";
+import { Guests } from "./spaces/guests.js";
+import { ImagePreparer } from "./spaces/image-preparer.js";
+import { Names } from "./spaces/names.js";
+import { SpaceRegistry } from "./spaces/registry.js";
+import { SpaceService } from "./spaces/space-service.js";
+import { StatsService } from "./system/stats-service.js";
+import { SystemService } from "./system/system-service.js";
+import { TemplateStore } from "./templates/template-store.js";
+
+/** What the routes hand requests over to. */
+export interface Services {
+  spaces: SpaceService;
+  guests: Guests;
+  hosts: ProcessHosts;
+  exec: ExecService;
+  git: GitService;
+  stats: StatsService;
+  system: SystemService;
+  /** Begins the work in the background: following the engine, sweeping, putting idle spaces to sleep. */
+  start(): Promise<void>;
+  /** Ends it; spaces and what runs in them go on. */
+  stop(): void;
+}
+
+/** Wires the services of one daemon together. Nothing runs before `start`. */
+export function createServices(config: Config, engine: Engine, log: FastifyBaseLogger): Services {
+  const names = new Names(config.namespace);
+  const templates = new TemplateStore(config.templatesDir);
+  const envs = new EnvStore(join(config.dataDir, "env"));
+  const guests = new Guests(engine);
+  const hosts = new ProcessHosts(engine, guests, envs);
+  const registry = new SpaceRegistry(engine, names, log);
+  const images = new ImagePreparer(engine, names, config);
+  const git = new GitService(hosts);
+  const spaces = new SpaceService(
+    {
+      engine,
+      registry,
+      names,
+      templates,
+      images,
+      defaults: { image: config.image, gpuImage: config.gpuImage },
+      log,
+    },
+    furnishWith(envs, hosts, git),
+  );
+  registry.onStopped((entry) => guests.close(entry));
+  registry.onGone((entry) => {
+    guests.close(entry);
+    hosts.forget(entry);
+    envs.remove(entry).catch((error: unknown) => log.warn({ err: error }, "could not remove a file"));
+  });
+  let stopAutoSleep = () => {};
+  return {
+    spaces,
+    guests,
+    hosts,
+    exec: new ExecService(spaces, hosts),
+    git,
+    stats: new StatsService(engine, spaces, guests, hosts),
+    system: new SystemService(engine, config.dataDir),
+    async start() {
+      await templates.prepare();
+      registry.onConnected(() => spaces.sweep());
+      registry.follow();
+      stopAutoSleep = startAutoSleep(spaces, registry, config.idleTimeoutMs, log);
+    },
+    stop() {
+      stopAutoSleep();
+      registry.close();
+      guests.closeAll();
+    },
+  };
+}

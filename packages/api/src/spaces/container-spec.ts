@@ -1,0 +1,69 @@
+import type { ContainerSpec } from "../engine/engine.js";
+import { LABEL, type Names } from "./names.js";
+import type { SpaceSpec } from "./space-spec.js";
+
+export const SANDBOX_UID = 1001;
+export const SANDBOX_USER = `${SANDBOX_UID}:${SANDBOX_UID}`;
+export const WORKSPACE = "/workspace";
+export const SANDBOX_HOME = "/home/sandbox";
+const GUEST_MOUNT = "/.clawdspace";
+const PIDS_LIMIT = 1024;
+const RUN_BYTES = 64 * 1024 ** 2;
+
+export interface ContainerContext {
+  name: string;
+  createId: string;
+  names: Names;
+  /** The volume that holds the guest agent; undefined where it can't run, so that the engine's exec is used. */
+  guestVolume: string | undefined;
+}
+
+/** How a space's container is made: limits, hardening, mounts and labels. Pure. */
+export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): ContainerSpec {
+  const { name, createId, names, guestVolume } = context;
+  const made = { ...names.ours, [LABEL.space]: name, [LABEL.create]: createId };
+  return {
+    name: names.unfinished(name),
+    image: spec.image,
+    command: guestVolume ? [`${GUEST_MOUNT}/guest`] : ["sleep", "infinity"],
+    init: guestVolume === undefined,
+    env: {},
+    user: SANDBOX_USER,
+    workdir: WORKSPACE,
+    hostname: toHostname(name),
+    labels: { ...made, [LABEL.spec]: JSON.stringify(spec) },
+    memoryBytes: spec.memoryBytes,
+    cpus: spec.cpus,
+    pids: PIDS_LIMIT,
+    volumes: [
+      { source: names.volume(name), target: WORKSPACE, readonly: false, labels: made },
+      ...(guestVolume
+        ? [{ source: guestVolume, target: GUEST_MOUNT, readonly: true, labels: names.ours }]
+        : []),
+    ],
+    tmpfs: [
+      { target: "/tmp", sizeBytes: Math.floor(spec.memoryBytes / 2), mode: 0o1777, exec: true },
+      { target: "/run", sizeBytes: RUN_BYTES, mode: 0o1777, exec: false },
+      ...(spec.writableRootfs
+        ? []
+        : [
+            {
+              target: SANDBOX_HOME,
+              sizeBytes: Math.floor(spec.memoryBytes / 4),
+              mode: 0o755,
+              exec: true,
+              owner: SANDBOX_UID,
+            },
+          ]),
+    ],
+    network: spec.network === "none" ? "none" : "bridge",
+    readonlyRootfs: !spec.writableRootfs,
+    gpu: spec.gpu,
+  };
+}
+
+/** A host name by RFC 1123 that reads like the space's name. */
+export function toHostname(name: string): string {
+  const hostname = name.replaceAll("_", "-").replace(/^-+|-+$/g, "");
+  return hostname || "space";
+}

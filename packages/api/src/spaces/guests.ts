@@ -1,0 +1,64 @@
+import { ClawdspaceError } from "@clawdspace/protocol";
+import { type Engine, EngineError } from "../engine/engine.js";
+import { GuestConnection } from "../guest/index.js";
+import { type Guest, GuestError } from "../guest/types.js";
+import type { SpaceEntry } from "./space-entry.js";
+
+/** The connections to the guest agents of running spaces: one for each container, opened when first needed. */
+export class Guests {
+  readonly #open = new Map<string, Promise<Guest>>();
+
+  constructor(private readonly engine: Engine) {}
+
+  /** The guest agent of a space that is awake. Throws `space_broken` where it does not answer. */
+  async of(entry: SpaceEntry): Promise<Guest> {
+    const known = this.#open.get(entry.id);
+    if (known) return await known;
+    const opening = GuestConnection.open((signal) => this.#attach(entry.id, signal), {
+      onClosed: () => this.#forget(entry.id, opening),
+    }).catch((cause: unknown) => {
+      this.#forget(entry.id, opening);
+      throw new ClawdspaceError(
+        "space_broken",
+        `The guest agent of space "${entry.name}" does not answer. Stop and start the space, or remove it.`,
+        { cause },
+      );
+    });
+    this.#open.set(entry.id, opening);
+    return await opening;
+  }
+
+  /** Lets go of a space's connection, as when its container has stopped or is gone. */
+  close(entry: SpaceEntry): void {
+    const open = this.#open.get(entry.id);
+    this.#open.delete(entry.id);
+    open?.then(
+      (guest) => guest.close(),
+      () => {},
+    );
+  }
+
+  closeAll(): void {
+    for (const open of this.#open.values()) {
+      open.then(
+        (guest) => guest.close(),
+        () => {},
+      );
+    }
+    this.#open.clear();
+  }
+
+  #forget(id: string, connection: Promise<Guest>): void {
+    if (this.#open.get(id) === connection) this.#open.delete(id);
+  }
+
+  async #attach(id: string, signal: AbortSignal) {
+    try {
+      return await this.engine.attach(id, signal);
+    } catch (error) {
+      const ended =
+        error instanceof EngineError && (error.kind === "not_found" || error.kind === "conflict");
+      throw ended ? new GuestError("closed", "The space is not running.", { cause: error }) : error;
+    }
+  }
+}

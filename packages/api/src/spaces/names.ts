@@ -1,0 +1,25 @@
+/** The names and labels by which our objects in the engine are known. `namespace` is "clawdspace" but for tests. */
+export class Names {
+  constructor(readonly namespace: string) {}
+
+  container = (space: string) => `${this.namespace}-${space}`;
+  /** A container that is still being made; '.' can't stand in a space's name, so no space is ever called this. */
+  unfinished = (space: string) => `${this.namespace}.new.${space}`;
+  volume = (space: string) => `${this.namespace}-vol-${space}`;
+  guestVolume = (hash: string) => `${this.namespace}-guest-${hash}`;
+
+  /** What every object of ours carries. */
+  get ours(): Record<string, string> {
+    return { [LABEL.namespace]: this.namespace };
+  }
+}
+
+export const LABEL = {
+  namespace: "clawdspace.namespace",
+  space: "clawdspace.space",
+  spec: "clawdspace.spec",
+  /** The id of the create that made a container or volume: what a failed create may remove again. */
+  create: "clawdspace.create",
+  /** On our images: user, folders and shell are as spaces need them. */
+  sandbox: "clawdspace.sandbox",
+} as const;

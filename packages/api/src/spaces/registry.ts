@@ -1,0 +1,178 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { FastifyBaseLogger } from "fastify";
+import type { ContainerState, ContainerSummary, Engine, EngineEvent } from "../engine/engine.js";
+import { LABEL, type Names } from "./names.js";
+import { SpaceEntry } from "./space-entry.js";
+import { SpaceSpecSchema } from "./space-spec.js";
+
+const RECONNECT_MS = 500;
+const INSPECTS_AT_ONCE = 32;
+
+const STATE_AFTER: Record<string, ContainerState> = {
+  start: "running",
+  unpause: "running",
+  pause: "paused",
+  die: "stopped",
+};
+
+/**
+ * The spaces of this node, mirrored from the engine: filled by one list call, kept true by the engine's events.
+ * While the event stream is down every look-up lists again, so what it tells is never stale.
+ */
+export class SpaceRegistry {
+  readonly #entries = new Map<string, SpaceEntry>();
+  readonly #stop = new AbortController();
+  readonly #gone: ((entry: SpaceEntry) => void)[] = [];
+  readonly #stopped: ((entry: SpaceEntry) => void)[] = [];
+  #connected: () => Promise<void> = async () => {};
+  #following = false;
+  #refreshing: Promise<void> | undefined;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly names: Names,
+    private readonly log: FastifyBaseLogger,
+  ) {}
+
+  /** Begins to follow the engine, reconnecting for as long as the daemon lives. */
+  follow(): void {
+    void (async () => {
+      while (!this.#stop.signal.aborted) {
+        await this.#followOnce().catch((error: unknown) => {
+          if (!this.#stop.signal.aborted) this.log.warn({ err: error }, "lost the engine's events");
+        });
+        this.#following = false;
+        await delay(RECONNECT_MS, undefined, { signal: this.#stop.signal }).catch(() => {});
+      }
+    })();
+  }
+
+  close(): void {
+    this.#stop.abort();
+  }
+
+  /** Calls `listener` with each space whose container is gone, whoever removed it. */
+  onGone(listener: (entry: SpaceEntry) => void): void {
+    this.#gone.push(listener);
+  }
+
+  /** Calls `listener` with each space whose container stopped: its processes are gone. */
+  onStopped(listener: (entry: SpaceEntry) => void): void {
+    this.#stopped.push(listener);
+  }
+
+  /** Runs `task` whenever the engine is there: at the start, and again after it was gone. */
+  onConnected(task: () => Promise<void>): void {
+    this.#connected = task;
+  }
+
+  /** Throws `EngineError` where the engine can't be asked. */
+  async all(): Promise<SpaceEntry[]> {
+    if (!this.#following) await this.refresh();
+    return [...this.#entries.values()];
+  }
+
+  async find(name: string): Promise<SpaceEntry | undefined> {
+    if (!this.#following) await this.refresh();
+    return this.#entries.get(name);
+  }
+
+  has(entry: SpaceEntry): boolean {
+    return this.#entries.get(entry.name) === entry;
+  }
+
+  put(entry: SpaceEntry): void {
+    const before = this.#entries.get(entry.name);
+    this.#entries.set(entry.name, entry);
+    if (before && before !== entry) this.#tellGone(before);
+  }
+
+  drop(entry: SpaceEntry): void {
+    if (!this.has(entry)) return;
+    this.#entries.delete(entry.name);
+    this.#tellGone(entry);
+  }
+
+  /** Lists the engine's containers and makes the mirror equal; several callers at once share one listing. */
+  async refresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined;
+    });
+    await this.#refreshing;
+  }
+
+  async #refresh(): Promise<void> {
+    const listedAt = new Date();
+    const containers = await this.engine.listContainers(this.names.ours);
+    const spaces = containers.filter((container) => this.#spaceOf(container) !== undefined);
+    const unknown: ContainerSummary[] = [];
+    for (const container of spaces) {
+      const entry = this.#entries.get(container.labels[LABEL.space] ?? "");
+      if (entry?.id === container.id) entry.setState(container.state, listedAt);
+      else unknown.push(container);
+    }
+    const ids = new Set(spaces.map((container) => container.id));
+    for (const entry of [...this.#entries.values()]) if (!ids.has(entry.id)) this.drop(entry);
+    for (let at = 0; at < unknown.length; at += INSPECTS_AT_ONCE) {
+      await Promise.all(
+        unknown.slice(at, at + INSPECTS_AT_ONCE).map((each) => this.#adopt(each.id)),
+      );
+    }
+  }
+
+  /** The name of the space that a container is, if it is one and finished. */
+  #spaceOf(container: ContainerSummary): string | undefined {
+    const name = container.labels[LABEL.space];
+    return name !== undefined && container.name === this.names.container(name) ? name : undefined;
+  }
+
+  async #adopt(id: string): Promise<void> {
+    const details = await this.engine.inspectContainer(id).catch(() => undefined);
+    const name = details && this.#spaceOf(details);
+    if (!name || this.#entries.get(name)?.id === id) return;
+    const spec = SpaceSpecSchema.safeParse(parseJson(details.labels[LABEL.spec]));
+    if (!spec.success) {
+      this.log.error(
+        { space: name },
+        "the container's label holds no valid spec; it is left alone",
+      );
+      return;
+    }
+    const entry = new SpaceEntry(name, id, spec.data, details.createdAt, details.state);
+    entry.startedAt = details.startedAt;
+    entry.imageEnv = details.env;
+    this.put(entry);
+  }
+
+  async #followOnce(): Promise<void> {
+    const since = new Date();
+    await this.refresh();
+    void this.#connected().catch((error: unknown) => this.log.warn({ err: error }, "could not sweep"));
+    const events = this.engine.events(this.names.ours, since, this.#stop.signal);
+    this.#following = true;
+    for await (const event of events) await this.#apply(event);
+  }
+
+  async #apply(event: EngineEvent): Promise<void> {
+    const entry = this.#entries.get(event.labels[LABEL.space] ?? "");
+    if (event.action === "rename") return await this.#adopt(event.containerId);
+    if (!entry || entry.id !== event.containerId) return;
+    const state = STATE_AFTER[event.action];
+    if (event.action === "destroy") this.drop(entry);
+    else if (state) entry.setState(state, event.time);
+    if (event.action === "start") entry.startedAt = event.time;
+    if (event.action === "die") for (const listener of this.#stopped) listener(entry);
+  }
+
+  #tellGone(entry: SpaceEntry): void {
+    for (const listener of this.#gone) listener(entry);
+  }
+}
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? "");
+  } catch {
+    return undefined;
+  }
+}

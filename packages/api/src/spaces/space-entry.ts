@@ -1,0 +1,92 @@
+import type { Space, SpaceStatus } from "@clawdspace/protocol";
+import type { ContainerState } from "../engine/engine.js";
+import { WORKSPACE } from "./container-spec.js";
+import type { Names } from "./names.js";
+import type { SpaceSpec } from "./space-spec.js";
+
+/** What the daemon knows of one space: a mirror of its container, and who uses it now. */
+export class SpaceEntry {
+  #state: ContainerState;
+  #stateSince = new Date(0);
+  startedAt: Date | undefined;
+  lastActivity: Date;
+  /** The environment that the image and the container give every process. */
+  imageEnv: Record<string, string> = {};
+  /** Requests and processes that need the space awake. */
+  uses = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(
+    readonly name: string,
+    readonly id: string,
+    readonly spec: SpaceSpec,
+    readonly createdAt: Date,
+    state: ContainerState,
+  ) {
+    this.#state = state;
+    this.lastActivity = new Date();
+  }
+
+  get state(): ContainerState {
+    return this.#state;
+  }
+
+  /** Takes a state as of a moment; what is older than the state known already is ignored. */
+  setState(state: ContainerState, at = new Date()): void {
+    if (at < this.#stateSince) return;
+    this.#state = state;
+    this.#stateSince = at;
+    if (state !== "running" && state !== "paused") this.startedAt = undefined;
+  }
+
+  /** Counts a user of the space until the returned function is called (once). */
+  hold(): () => void {
+    this.uses++;
+    this.lastActivity = new Date();
+    return () => {
+      this.uses--;
+      this.lastActivity = new Date();
+      if (this.uses === 0) for (const wake of this.#idle.splice(0)) wake();
+    };
+  }
+
+  /** Resolves when nobody uses the space, or after `timeoutMs`. */
+  async idle(timeoutMs: number): Promise<void> {
+    if (this.uses === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#idle.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
+
+const STATUS: Record<ContainerState, SpaceStatus> = {
+  created: "stopped",
+  running: "running",
+  paused: "paused",
+  stopped: "stopped",
+};
+
+/** The wire's view of a space. */
+export function toSpace(entry: SpaceEntry, names: Names): Space {
+  const { spec } = entry;
+  return {
+    name: entry.name,
+    id: entry.id.slice(0, 12),
+    status: STATUS[entry.state],
+    created: entry.createdAt.toISOString(),
+    started: entry.startedAt?.toISOString() ?? null,
+    image: spec.image,
+    memory: spec.memoryBytes,
+    cpus: spec.cpus,
+    lastActivity: entry.lastActivity.toISOString(),
+    volume: { name: names.volume(entry.name), mountpoint: WORKSPACE },
+    ...(spec.template ? { template: spec.template } : {}),
+    ...(spec.description ? { description: spec.description } : {}),
+    ...(spec.labels ? { labels: spec.labels } : {}),
+    ...(spec.gpu ? { gpu: true } : {}),
+  };
+}

@@ -1,0 +1,270 @@
+import { randomUUID } from "node:crypto";
+import {
+  ClawdspaceError,
+  type CreateSpaceEvent,
+  type CreateSpaceRequest,
+  type Space,
+} from "@clawdspace/protocol";
+import type { FastifyBaseLogger } from "fastify";
+import type { ContainerState, Engine, EngineInfo } from "../engine/engine.js";
+import { EngineError } from "../engine/engine.js";
+import type { TemplateStore } from "../templates/template-store.js";
+import { toContainerSpec } from "./container-spec.js";
+import type { ImagePreparer } from "./image-preparer.js";
+import { KeyedLock } from "./keyed-lock.js";
+import type { Names } from "./names.js";
+import { LABEL } from "./names.js";
+import type { SpaceRegistry } from "./registry.js";
+import { SpaceEntry, toSpace } from "./space-entry.js";
+import { checkFits, resolveSpec, type SpaceSpec, type SpecDefaults } from "./space-spec.js";
+
+/** How long a pause waits for requests in flight. */
+const PAUSE_GRACE_MS = 2000;
+
+export type CreateProgress = (event: Extract<CreateSpaceEvent, { type: "progress" }>) => void;
+
+export interface CreateOptions {
+  signal: AbortSignal;
+  onProgress: CreateProgress;
+}
+
+/** What a new space gets once its container runs: env, files, a repository. It fails the create where it throws. */
+export type Furnish = (
+  entry: SpaceEntry,
+  request: CreateSpaceRequest,
+  options: CreateOptions,
+) => Promise<void>;
+
+interface Parts {
+  engine: Engine;
+  registry: SpaceRegistry;
+  names: Names;
+  templates: TemplateStore;
+  images: ImagePreparer;
+  defaults: SpecDefaults;
+  log: FastifyBaseLogger;
+}
+
+/** The life of spaces on this node: create, find, use, pause, resume, remove. Changes of one space happen one after another. */
+export class SpaceService {
+  readonly #lock = new KeyedLock();
+  readonly #unfinished = new Set<string>();
+  #node: EngineInfo | undefined;
+
+  constructor(
+    private readonly parts: Parts,
+    private readonly furnish: Furnish,
+  ) {}
+
+  async list(): Promise<Space[]> {
+    const entries = await this.parts.registry.all();
+    return entries
+      .sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime())
+      .map((entry) => toSpace(entry, this.parts.names));
+  }
+
+  /** Throws `not_found`. */
+  async get(name: string): Promise<Space> {
+    return toSpace(await this.find(name), this.parts.names);
+  }
+
+  /** Throws `not_found`. */
+  async find(name: string): Promise<SpaceEntry> {
+    const entry = await this.parts.registry.find(name);
+    if (!entry)
+      throw new ClawdspaceError(
+        "not_found",
+        `There is no space "${name}". GET /api/spaces lists them.`,
+      );
+    return entry;
+  }
+
+  /**
+   * Makes a space, or nothing: whatever fails, and a client that goes away, leaves no container, volume or file.
+   * Throws `exists`, `invalid_request`, `insufficient_resources`, `image_unavailable`.
+   */
+  async create(request: CreateSpaceRequest, options: CreateOptions): Promise<Space> {
+    const template = request.template
+      ? await this.parts.templates.get(request.template)
+      : undefined;
+    const spec = resolveSpec(request, template, this.parts.defaults);
+    this.#node ??= await this.parts.engine.info();
+    checkFits(spec, this.#node);
+    return await this.#lock.run(request.name, async () => {
+      const existing = await this.parts.registry.find(request.name);
+      if (existing) {
+        if (request.idempotencyKey && existing.spec.idempotencyKey === request.idempotencyKey) {
+          return toSpace(existing, this.parts.names);
+        }
+        throw new ClawdspaceError(
+          "exists",
+          `There is a space "${request.name}" already. Choose another name or remove that one first.`,
+        );
+      }
+      return toSpace(await this.#make(request, spec, options), this.parts.names);
+    });
+  }
+
+  /** @returns whether the volume was removed too. Throws `not_found`. */
+  async remove(name: string, removeVolume: boolean): Promise<void> {
+    await this.#lock.run(name, async () => {
+      const entry = await this.find(name);
+      await this.parts.engine.removeContainer(entry.id);
+      this.parts.registry.drop(entry);
+      if (removeVolume) await this.parts.engine.removeVolume(this.parts.names.volume(name));
+    });
+  }
+
+  /** Freezes a space; requests in flight get a moment to finish, what still runs goes on after the next wake. */
+  async pause(name: string): Promise<void> {
+    await this.#lock.run(name, async () => {
+      const entry = await this.find(name);
+      if (entry.state !== "running") return;
+      await entry.idle(PAUSE_GRACE_MS);
+      await this.#freeze(entry);
+    });
+  }
+
+  /** Pauses a space that nobody uses and that was last used before `idleSince`; otherwise does nothing. */
+  async pauseIfIdle(entry: SpaceEntry, idleSince: Date): Promise<boolean> {
+    return await this.#lock.run(entry.name, async () => {
+      const idle = entry.uses === 0 && entry.lastActivity < idleSince;
+      if (!idle || entry.state !== "running" || !this.parts.registry.has(entry)) return false;
+      await this.#freeze(entry);
+      return true;
+    });
+  }
+
+  async resume(name: string): Promise<void> {
+    const entry = await this.find(name);
+    entry.hold()();
+    await this.#wake(entry);
+  }
+
+  /** Runs a task on a space that is awake and stays so until the task has ended; wakes it first. Throws `not_found`. */
+  async use<T>(name: string, task: (entry: SpaceEntry) => Promise<T>): Promise<T> {
+    const { entry, release } = await this.acquire(name);
+    try {
+      return await task(entry);
+    } finally {
+      release();
+    }
+  }
+
+  /** As `use`, for a use that outlives one call: the space stays awake until `release` is called. */
+  async acquire(name: string): Promise<{ entry: SpaceEntry; release: () => void }> {
+    const entry = await this.find(name);
+    const release = entry.hold();
+    try {
+      await this.#wake(entry);
+      return { entry, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Removes what creates left behind that were cut off by the end of an earlier daemon. */
+  async sweep(): Promise<void> {
+    const { engine, names, log } = this.parts;
+    for (const container of await engine.listContainers(names.ours)) {
+      const space = container.labels[LABEL.space];
+      const createId = container.labels[LABEL.create];
+      if (space === undefined || createId === undefined || this.#unfinished.has(createId)) continue;
+      if (container.name !== names.unfinished(space)) continue;
+      log.info({ space }, "removing a space that was never finished");
+      await this.#undo(container.id, createId);
+    }
+  }
+
+  async #make(
+    request: CreateSpaceRequest,
+    wanted: SpaceSpec,
+    options: CreateOptions,
+  ): Promise<SpaceEntry> {
+    const { engine, images, names, registry } = this.parts;
+    const createId = randomUUID();
+    let id: string | undefined;
+    this.#unfinished.add(createId);
+    try {
+      const image = await images.ensure(wanted.image, request.wait ?? true, options);
+      const guestVolume = await images.guestVolume(image);
+      const spec = { ...wanted, guest: guestVolume !== undefined };
+      const container = toContainerSpec(spec, { name: request.name, createId, names, guestVolume });
+      id = await engine.createContainer(container);
+      options.signal.throwIfAborted();
+      await images.adapt(id, image, spec);
+      await engine.startContainer(id);
+      const entry = new SpaceEntry(request.name, id, spec, new Date(), "running");
+      const details = await engine.inspectContainer(id);
+      entry.imageEnv = details.env;
+      entry.startedAt = details.startedAt;
+      options.signal.throwIfAborted();
+      await this.furnish(entry, request, options);
+      options.signal.throwIfAborted();
+      await engine.renameContainer(id, names.container(request.name));
+      registry.put(entry);
+      return entry;
+    } catch (error) {
+      await this.#undo(id, createId).catch((cause: unknown) => {
+        this.parts.log.error(
+          { err: cause, space: request.name },
+          "a failed create could not be undone yet",
+        );
+      });
+      throw options.signal.aborted
+        ? new ClawdspaceError("cancelled", "The client went away, so the space was not made.")
+        : error;
+    } finally {
+      this.#unfinished.delete(createId);
+    }
+  }
+
+  async #undo(containerId: string | undefined, createId: string): Promise<void> {
+    const { engine } = this.parts;
+    if (containerId) await engine.removeContainer(containerId);
+    for (const volume of await engine.listVolumes({ [LABEL.create]: createId })) {
+      await engine.removeVolume(volume.name);
+    }
+  }
+
+  async #freeze(entry: SpaceEntry): Promise<void> {
+    entry.setState("paused");
+    try {
+      await this.parts.engine.pauseContainer(entry.id);
+    } catch (error) {
+      if ((await this.#reread(entry)) === "running") throw error;
+    }
+  }
+
+  /** All who need a sleeping space wait for the same wake: the first one in does it, the others find it awake. */
+  async #wake(entry: SpaceEntry): Promise<void> {
+    if (entry.state === "running") return;
+    await this.#lock.run(entry.name, async () => {
+      if (!this.parts.registry.has(entry)) {
+        throw new ClawdspaceError("not_found", `The space "${entry.name}" was removed.`);
+      }
+      if (entry.state === "running") return;
+      const { engine } = this.parts;
+      try {
+        if (entry.state === "paused") await engine.unpauseContainer(entry.id);
+        else await engine.startContainer(entry.id);
+        entry.setState("running");
+        entry.startedAt ??= new Date();
+      } catch (error) {
+        if ((await this.#reread(entry)) !== "running") throw error;
+      }
+    });
+  }
+
+  /** Asks the engine for a state that turned out other than ours. */
+  async #reread(entry: SpaceEntry): Promise<void> {
+    try {
+      entry.setState((await this.parts.engine.inspectContainer(entry.id)).state);
+    } catch (error) {
+      if (error instanceof EngineError && error.kind === "not_found")
+        this.parts.registry.drop(entry);
+      else throw error;
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import {
+  ClawdspaceError,
+  type CreateSpaceRequest,
+  formatSize,
+  parseSize,
+  type Template,
+} from "@clawdspace/protocol";
+import { z } from "zod";
+import type { EngineInfo } from "../engine/engine.js";
+
+/** Everything that decides how a space's container is made; kept as JSON in a label of that container. */
+export const SpaceSpecSchema = z.object({
+  image: z.string(),
+  memoryBytes: z.number(),
+  cpus: z.number(),
+  gpu: z.boolean(),
+  network: z.enum(["none", "internet", "lan"]),
+  writableRootfs: z.boolean(),
+  allowRoot: z.boolean(),
+  /** Whether the guest agent is its first process; otherwise commands run as execs of the engine. */
+  guest: z.boolean(),
+  template: z.string().optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+  description: z.string().optional(),
+  idempotencyKey: z.string().optional(),
+});
+export type SpaceSpec = z.infer<typeof SpaceSpecSchema>;
+
+export interface SpecDefaults {
+  image: string;
+  gpuImage: string;
+}
+
+const DEFAULT_MEMORY_BYTES = 2 * 1024 ** 3;
+
+/**
+ * Settles what a space will be: the request wins over the template, the template over the defaults.
+ * Throws `invalid_request` where the parts contradict each other.
+ */
+export function resolveSpec(
+  request: CreateSpaceRequest,
+  template: Template | undefined,
+  defaults: SpecDefaults,
+): SpaceSpec {
+  const resources = template?.resources;
+  const gpu = request.gpu ?? resources?.gpu ?? false;
+  const network = template?.network?.mode ?? "internet";
+  if (network === "none" && request.repoUrl) {
+    throw new ClawdspaceError(
+      "invalid_request",
+      `Template "${template?.name}" gives a space no network, so repoUrl can't be cloned. Choose another template or leave repoUrl out.`,
+      { issues: [{ path: "repoUrl", message: "needs a template with network" }] },
+    );
+  }
+  const memory = request.memory ?? resources?.memory;
+  return {
+    image: request.image ?? resources?.image ?? (gpu ? defaults.gpuImage : defaults.image),
+    memoryBytes: (memory && parseSize(memory)) || DEFAULT_MEMORY_BYTES,
+    cpus: request.cpus ?? resources?.cpus ?? 1,
+    gpu,
+    network,
+    writableRootfs: template?.security?.writableRootfs ?? true,
+    allowRoot: template?.security?.allowRoot ?? false,
+    guest: true,
+    ...(request.template ? { template: request.template } : {}),
+    ...(request.labels ? { labels: request.labels } : {}),
+    ...(request.description ? { description: request.description } : {}),
+    ...(request.idempotencyKey ? { idempotencyKey: request.idempotencyKey } : {}),
+  };
+}
+
+/** Throws `insufficient_resources` where a space asks for more than the node has. */
+export function checkFits(spec: SpaceSpec, node: EngineInfo): void {
+  if (spec.memoryBytes > node.memoryBytes) {
+    const has = formatSize(Math.floor(node.memoryBytes / 1024 ** 2) * 1024 ** 2);
+    throw new ClawdspaceError(
+      "insufficient_resources",
+      `The space asks for ${formatSize(spec.memoryBytes)} of memory and this node has ${has}. Ask for less.`,
+      { issues: [{ path: "memory", message: `the node has ${has}` }] },
+    );
+  }
+  if (spec.cpus > node.cpus) {
+    throw new ClawdspaceError(
+      "insufficient_resources",
+      `The space asks for ${spec.cpus} CPUs and this node has ${node.cpus}. Ask for fewer.`,
+      { issues: [{ path: "cpus", message: `the node has ${node.cpus}` }] },
+    );
+  }
+}
