@@ -1,0 +1,73 @@
+import { spawn } from "node:child_process";
+import { SetupError } from "./setup-error.mjs";
+
+const TAIL_LINES = 25;
+const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+const running = new Set();
+
+/**
+ * Runs a command to its end with its output kept back. What it prints goes line by line to
+ * `onLine`; a failure throws with the last lines, so that nothing has to be searched for.
+ * @param {string[]} argv
+ * @param {{ cwd?: string, env?: Record<string, string | undefined>, input?: string,
+ *   onLine?: (line: string) => void, what?: string }} options `what` names it in the failure
+ * @returns {Promise<string>} all output
+ * @throws {SetupError}
+ */
+export async function run(argv, options = {}) {
+  const { code, output } = await tryRun(argv, options);
+  if (code === 0) return output;
+  const what = options.what ?? argv.join(" ");
+  throw new SetupError(`${what} failed (exit code ${code}).\n\n${tail(output)}`);
+}
+
+/**
+ * As `run`, for a command whose failure is an answer.
+ * @returns {Promise<{ code: number, output: string }>}
+ */
+export function tryRun([program, ...args], { cwd, env, onLine, input } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    });
+    track(child);
+    let output = "";
+    let pending = "";
+    const take = (chunk) => {
+      output += chunk;
+      const lines = (pending + chunk).split(/[\r\n]+/);
+      pending = lines.pop() ?? "";
+      if (onLine) for (const line of lines) if (line.trim() !== "") onLine(line.trim());
+    };
+    child.stdout.setEncoding("utf8").on("data", take);
+    child.stderr.setEncoding("utf8").on("data", take);
+    if (input !== undefined) child.stdin.on("error", () => {}).end(input);
+    child.on("error", (error) => resolve({ code: 127, output: output + error.message }));
+    child.on("close", (code) => resolve({ code: code ?? 1, output }));
+  });
+}
+
+/** Counts a child as ours: a signal that ends the set-up is passed on to it. */
+export function track(child) {
+  if (running.size === 0) for (const signal of Object.keys(EXIT_CODES)) process.on(signal, passOn);
+  running.add(child);
+  const forget = () => {
+    running.delete(child);
+    if (running.size === 0)
+      for (const signal of Object.keys(EXIT_CODES)) process.off(signal, passOn);
+  };
+  child.on("error", forget).on("close", forget);
+  return child;
+}
+
+function passOn(signal) {
+  for (const child of running) child.kill(signal);
+  process.exit(EXIT_CODES[signal]);
+}
+
+/** The last lines of a command's output. */
+export function tail(output, lines = TAIL_LINES) {
+  return output.trimEnd().split("\n").slice(-lines).join("\n");
+}
