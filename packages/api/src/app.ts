@@ -12,8 +12,11 @@ import {
 import { requireKey } from "./http/auth.js";
 import { handleErrors } from "./http/errors.js";
 import { execRoutes } from "./routes/exec.js";
+import { gitRoutes } from "./routes/git.js";
 import { healthRoutes } from "./routes/health.js";
 import { spaceRoutes } from "./routes/spaces.js";
+import { statsRoutes } from "./routes/stats.js";
+import { systemRoutes } from "./routes/system.js";
 import type { Services } from "./services.js";
 import { VERSION } from "./version.js";
 
@@ -56,6 +59,9 @@ export async function buildApp(
     }
     await guarded.register(spaceRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(execRoutes(services), { prefix: "/api/spaces" });
+    await guarded.register(gitRoutes(services), { prefix: "/api/spaces" });
+    await guarded.register(statsRoutes(services), { prefix: "/api/spaces" });
+    await guarded.register(systemRoutes(services), { prefix: "/api/system" });
   });
   return app as unknown as FastifyInstance;
 }

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from "fastify";
 import type { Config } from "./config.js";
 import type { Engine } from "./engine/engine.js";
 import { GitService } from "./git/git-service.js";
+import { CommandRunner } from "./processes/command-runner.js";
 import { ExecService } from "./processes/exec-service.js";
 import { ProcessHosts } from "./processes/process-hosts.js";
 import { startAutoSleep } from "./spaces/auto-sleep.js";
@@ -12,6 +13,7 @@ import { Guests } from "./spaces/guests.js";
 import { ImagePreparer } from "./spaces/image-preparer.js";
 import { Names } from "./spaces/names.js";
 import { SpaceRegistry } from "./spaces/registry.js";
+import type { SpaceEntry } from "./spaces/space-entry.js";
 import { SpaceService } from "./spaces/space-service.js";
 import { StatsService } from "./system/stats-service.js";
 import { SystemService } from "./system/system-service.js";
@@ -41,7 +43,11 @@ export function createServices(config: Config, engine: Engine, log: FastifyBaseL
   const hosts = new ProcessHosts(engine, guests, envs);
   const registry = new SpaceRegistry(engine, names, log);
   const images = new ImagePreparer(engine, names, config);
-  const git = new GitService(hosts);
+  const commands = new CommandRunner(hosts);
+  const git = new GitService(commands);
+  const writeFile = async (entry: SpaceEntry, path: string, data: Buffer) => {
+    await (await guests.of(entry)).files.writeAll(path, data);
+  };
   const spaces = new SpaceService(
     {
       engine,
@@ -52,26 +58,34 @@ export function createServices(config: Config, engine: Engine, log: FastifyBaseL
       defaults: { image: config.image, gpuImage: config.gpuImage },
       log,
     },
-    furnishWith(envs, hosts, git),
+    furnishWith({ envs, hosts, git, templates, writeFile }),
   );
+  const stats = new StatsService(engine, spaces, guests);
   registry.onStopped((entry) => guests.close(entry));
   registry.onGone((entry) => {
     guests.close(entry);
     hosts.forget(entry);
-    envs.remove(entry).catch((error: unknown) => log.warn({ err: error }, "could not remove a file"));
+    stats.forget(entry);
+    envs
+      .remove(entry)
+      .catch((error: unknown) => log.warn({ err: error }, "could not remove a file"));
   });
   let stopAutoSleep = () => {};
   return {
     spaces,
     guests,
     hosts,
-    exec: new ExecService(spaces, hosts),
+    exec: new ExecService(spaces, commands),
     git,
-    stats: new StatsService(engine, spaces, guests, hosts),
+    stats,
     system: new SystemService(engine, config.dataDir),
     async start() {
       await templates.prepare();
-      registry.onConnected(() => spaces.sweep());
+      registry.onConnected(async () => {
+        await spaces.sweep();
+        const live = await engine.listContainers(names.ours);
+        await envs.sweep(new Set(live.map((container) => container.id)));
+      });
       registry.follow();
       stopAutoSleep = startAutoSleep(spaces, registry, config.idleTimeoutMs, log);
     },

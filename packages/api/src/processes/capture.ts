@@ -1,5 +1,5 @@
 import { DEFAULT_MAX_OUTPUT_BYTES, type ExecRequest, type ExecResult } from "@clawdspace/protocol";
-import type { ExecOutput } from "./exec-service.js";
+import type { ExecOutput } from "./command-runner.js";
 
 /** Keeps the first `limit` bytes of a stream and counts the rest. */
 class Capture {

@@ -1,6 +1,6 @@
 import { StringDecoder } from "node:string_decoder";
 import type { ExecEvent, ExecRequest } from "@clawdspace/protocol";
-import type { ExecOutput } from "./exec-service.js";
+import type { ExecOutput } from "./command-runner.js";
 
 /**
  * A command's output as the events of the streamed answer. Text is never split inside a character: the bytes of an

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EnvSchema } from "@clawdspace/protocol";
 import type { SpaceEntry } from "./space-entry.js";
@@ -37,6 +37,15 @@ export class EnvStore {
   async remove(entry: SpaceEntry): Promise<void> {
     this.#cache.delete(entry.id);
     await rm(this.#file(entry.id), { force: true });
+  }
+
+  /** Removes the files of containers that are no more, as when a create was cut off by the daemon's end. */
+  async sweep(live: Set<string>): Promise<void> {
+    const files = await readdir(this.folder).catch(() => []);
+    for (const file of files) {
+      if (!live.has(file.replace(/\.json$/, "")))
+        await rm(join(this.folder, file), { force: true });
+    }
   }
 
   #file = (id: string) => join(this.folder, `${id}.json`);

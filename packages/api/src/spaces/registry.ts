@@ -87,9 +87,9 @@ export class SpaceRegistry {
     if (before && before !== entry) this.#tellGone(before);
   }
 
+  /** Forgets a space, or one that never came to be, and tells those who keep something for it. */
   drop(entry: SpaceEntry): void {
-    if (!this.has(entry)) return;
-    this.#entries.delete(entry.name);
+    if (this.has(entry)) this.#entries.delete(entry.name);
     this.#tellGone(entry);
   }
 
@@ -147,7 +147,9 @@ export class SpaceRegistry {
   async #followOnce(): Promise<void> {
     const since = new Date();
     await this.refresh();
-    void this.#connected().catch((error: unknown) => this.log.warn({ err: error }, "could not sweep"));
+    void this.#connected().catch((error: unknown) =>
+      this.log.warn({ err: error }, "could not sweep"),
+    );
     const events = this.engine.events(this.names.ours, since, this.#stop.signal);
     this.#following = true;
     for await (const event of events) await this.#apply(event);

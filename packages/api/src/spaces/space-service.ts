@@ -185,17 +185,18 @@ export class SpaceService {
     const { engine, images, names, registry } = this.parts;
     const createId = randomUUID();
     let id: string | undefined;
+    let entry: SpaceEntry | undefined;
     this.#unfinished.add(createId);
     try {
       const image = await images.ensure(wanted.image, request.wait ?? true, options);
       const guestVolume = await images.guestVolume(image);
       const spec = { ...wanted, guest: guestVolume !== undefined };
       const container = toContainerSpec(spec, { name: request.name, createId, names, guestVolume });
-      id = await engine.createContainer(container);
+      id = await this.#createContainer(container);
       options.signal.throwIfAborted();
       await images.adapt(id, image, spec);
       await engine.startContainer(id);
-      const entry = new SpaceEntry(request.name, id, spec, new Date(), "running");
+      entry = new SpaceEntry(request.name, id, spec, new Date(), "running");
       const details = await engine.inspectContainer(id);
       entry.imageEnv = details.env;
       entry.startedAt = details.startedAt;
@@ -206,6 +207,7 @@ export class SpaceService {
       registry.put(entry);
       return entry;
     } catch (error) {
+      if (entry) registry.drop(entry);
       await this.#undo(id, createId).catch((cause: unknown) => {
         this.parts.log.error(
           { err: cause, space: request.name },
@@ -217,6 +219,18 @@ export class SpaceService {
         : error;
     } finally {
       this.#unfinished.delete(createId);
+    }
+  }
+
+  /** A name that is taken belongs to what an earlier daemon left unfinished; that is swept first. */
+  async #createContainer(spec: ContainerSpec): Promise<string> {
+    const { engine } = this.parts;
+    try {
+      return await engine.createContainer(spec);
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.kind !== "conflict") throw error;
+      await this.sweep();
+      return await engine.createContainer(spec);
     }
   }
 
@@ -257,14 +271,16 @@ export class SpaceService {
     });
   }
 
-  /** Asks the engine for a state that turned out other than ours. */
-  async #reread(entry: SpaceEntry): Promise<void> {
+  /** Asks the engine for a state that turned out other than ours; undefined where the container is gone. */
+  async #reread(entry: SpaceEntry): Promise<ContainerState | undefined> {
     try {
-      entry.setState((await this.parts.engine.inspectContainer(entry.id)).state);
+      const { state } = await this.parts.engine.inspectContainer(entry.id);
+      entry.setState(state);
+      return state;
     } catch (error) {
-      if (error instanceof EngineError && error.kind === "not_found")
-        this.parts.registry.drop(entry);
-      else throw error;
+      if (!(error instanceof EngineError) || error.kind !== "not_found") throw error;
+      this.parts.registry.drop(entry);
+      return undefined;
     }
   }
 }

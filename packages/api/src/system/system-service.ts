@@ -1,0 +1,114 @@
+import { execFile } from "node:child_process";
+import { statfs } from "node:fs/promises";
+import os from "node:os";
+import { promisify } from "node:util";
+import type { Capabilities, System } from "@clawdspace/protocol";
+import type { Engine } from "../engine/engine.js";
+
+const GPU_TIMEOUT_MS = 3000;
+const GPU_KEPT_MS = 60_000;
+
+interface Gpu {
+  gpu: boolean;
+  gpuName?: string;
+  gpuMemory?: string;
+}
+
+/** What this node is and how full it is. */
+export class SystemService {
+  #gpu: { at: number; found: Promise<Gpu> } | undefined;
+
+  /** @param dataDir the folder whose file system "disk" speaks of. */
+  constructor(
+    private readonly engine: Engine,
+    private readonly dataDir: string,
+  ) {}
+
+  async system(): Promise<System> {
+    const [docker, gpu, disk] = await Promise.all([
+      this.engine.info(),
+      this.#findGpu(),
+      diskOf(this.dataDir),
+    ]);
+    const [one = 0, five = 0, fifteen = 0] = os.loadavg();
+    const used = os.totalmem() - os.freemem();
+    return {
+      hostname: os.hostname(),
+      platform: os.platform(),
+      arch: os.arch(),
+      cpus: os.cpus().length,
+      loadAverage: [one, five, fifteen],
+      memory: {
+        total: gigabytes(os.totalmem()),
+        free: gigabytes(os.freemem()),
+        used: gigabytes(used),
+        percentage: percent(used, os.totalmem()),
+      },
+      disk,
+      uptime: uptimeText(os.uptime()),
+      docker: {
+        version: docker.version,
+        containers: docker.containers,
+        containersRunning: docker.containersRunning,
+        containersPaused: docker.containersPaused,
+        images: docker.images,
+      },
+      capabilities: { ...gpu, arch: os.arch(), platform: os.platform() },
+    };
+  }
+
+  async capabilities(): Promise<Capabilities> {
+    const gpu = await this.#findGpu();
+    return {
+      ...gpu,
+      arch: os.arch(),
+      platform: os.platform(),
+      cpus: os.cpus().length,
+      memory: os.totalmem(),
+    };
+  }
+
+  #findGpu(): Promise<Gpu> {
+    if (!this.#gpu || Date.now() - this.#gpu.at > GPU_KEPT_MS)
+      this.#gpu = { at: Date.now(), found: findGpu() };
+    return this.#gpu.found;
+  }
+}
+
+async function findGpu(): Promise<Gpu> {
+  try {
+    const query = ["--query-gpu=name,memory.total", "--format=csv,noheader"];
+    const { stdout } = await promisify(execFile)("nvidia-smi", query, { timeout: GPU_TIMEOUT_MS });
+    const [gpuName, gpuMemory] = (stdout.split("\n")[0] ?? "")
+      .split(",")
+      .map((part) => part.trim());
+    return gpuName && gpuMemory ? { gpu: true, gpuName, gpuMemory } : { gpu: false };
+  } catch {
+    return { gpu: false };
+  }
+}
+
+async function diskOf(folder: string): Promise<System["disk"]> {
+  try {
+    const { blocks, bfree, bavail, bsize } = await statfs(folder);
+    const used = blocks - bfree;
+    return {
+      total: gigabytes(blocks * bsize),
+      used: gigabytes(used * bsize),
+      available: gigabytes(bavail * bsize),
+      percentage: percent(used, used + bavail),
+    };
+  } catch {
+    return null;
+  }
+}
+
+const gigabytes = (bytes: number) => `${(bytes / 1024 ** 3).toFixed(1)} GB`;
+const percent = (part: number, whole: number) =>
+  `${((100 * part) / Math.max(1, whole)).toFixed(1)}%`;
+
+/** Seconds as "3d 4h 5m". */
+export function uptimeText(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  return `${Math.floor(minutes / 1440)}d ${Math.floor((minutes % 1440) / 60)}h ${minutes % 60}m`;
+}
