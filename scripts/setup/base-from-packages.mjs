@@ -5,7 +5,7 @@ import { PassThrough } from "node:stream";
 import { distribution, installPackages, packageExists, updateLists } from "./apt.mjs";
 import { engineRequest, followMessages } from "./engine-http.mjs";
 import { asRoot } from "./root.mjs";
-import { run, tail, track } from "./run.mjs";
+import { excerpt, run, track } from "./run.mjs";
 import { SetupError } from "./setup-error.mjs";
 import { ROOT, readFiles } from "./sources.mjs";
 
@@ -84,7 +84,8 @@ async function importOutput(address, name, argv, input, scratch, progress) {
   child.on("error", (error) => upload.destroy(error));
   child.on("close", (code) => {
     if (code === 0) upload.end();
-    else upload.destroy(new SetupError(`mmdebstrap failed (exit code ${code}).\n\n${tail(log)}`));
+    else
+      upload.destroy(new SetupError(`mmdebstrap failed (exit code ${code}).\n\n${excerpt(log)}`));
   });
 
   const [repo, tag] = name.split(":");

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { pingEngine } from "./engine-http.mjs";
 import { asRoot, findProgram, isRoot } from "./root.mjs";
-import { run, tail, tryRun } from "./run.mjs";
+import { excerpt, run, tryRun } from "./run.mjs";
 import { SetupError } from "./setup-error.mjs";
 
 export const DEFAULT_ENGINE = "unix:///var/run/docker.sock";
@@ -78,7 +78,7 @@ async function engineLog(systemd) {
     ? ["journalctl", "--no-pager", "-n", "25", "-u", "docker"]
     : ["tail", "-n", "25", LOG_FILE];
   const { output } = await tryRun(isRoot() ? command : asRoot(command));
-  return `${systemd ? "journalctl -u docker" : LOG_FILE} ends with:\n${tail(output)}`;
+  return `${systemd ? "journalctl -u docker" : LOG_FILE} ends with:\n${excerpt(output)}`;
 }
 
 /** Ends an engine that `startEngine` started directly, and waits until it is gone. */

@@ -1,5 +1,6 @@
 import { engineJson, engineRequest, followMessages } from "./engine-http.mjs";
 import { ensureBase, imageExists, pull } from "./image-base.mjs";
+import { excerpt } from "./run.mjs";
 import { SetupError } from "./setup-error.mjs";
 import { hashFiles, ROOT, readFiles } from "./sources.mjs";
 import { packTar } from "./tar.mjs";
@@ -90,7 +91,7 @@ async function build(address, files, from, source, progress) {
     });
   } catch (error) {
     throw new SetupError(
-      `The sandbox image could not be built: ${error.message}\n\n${output.split("\n").slice(-25).join("\n")}`,
+      `The sandbox image could not be built: ${error.message}\n\n${excerpt(output)}`,
     );
   }
 }

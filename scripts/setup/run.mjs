@@ -1,13 +1,14 @@
 import { spawn } from "node:child_process";
 import { SetupError } from "./setup-error.mjs";
 
-const TAIL_LINES = 25;
+const FIRST_LINES = 10;
+const LAST_LINES = 20;
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 const running = new Set();
 
 /**
  * Runs a command to its end with its output kept back. What it prints goes line by line to
- * `onLine`; a failure throws with the last lines, so that nothing has to be searched for.
+ * `onLine`; a failure throws with the lines that matter.
  * @param {string[]} argv
  * @param {{ cwd?: string, env?: Record<string, string | undefined>, input?: string,
  *   onLine?: (line: string) => void, what?: string }} options `what` names it in the failure
@@ -18,7 +19,7 @@ export async function run(argv, options = {}) {
   const { code, output } = await tryRun(argv, options);
   if (code === 0) return output;
   const what = options.what ?? argv.join(" ");
-  throw new SetupError(`${what} failed (exit code ${code}).\n\n${tail(output)}`);
+  throw new SetupError(`${what} failed (exit code ${code}).\n\n${excerpt(output)}`);
 }
 
 /**
@@ -67,7 +68,9 @@ function passOn(signal) {
   process.exit(EXIT_CODES[signal]);
 }
 
-/** The last lines of a command's output. */
-export function tail(output, lines = TAIL_LINES) {
-  return output.trimEnd().split("\n").slice(-lines).join("\n");
+/** Enough of a command's output to see what went wrong: some tools say it first, some last. */
+export function excerpt(output) {
+  const lines = output.trim().split("\n");
+  if (lines.length <= FIRST_LINES + LAST_LINES) return lines.join("\n");
+  return [...lines.slice(0, FIRST_LINES), "…", ...lines.slice(-LAST_LINES)].join("\n");
 }

@@ -83,8 +83,9 @@ export function createServices(config: Config, engine: Engine, log: FastifyBaseL
       await templates.prepare();
       registry.onConnected(async () => {
         await spaces.sweep();
-        const live = await engine.listContainers(names.ours);
-        await envs.sweep(new Set(live.map((container) => container.id)));
+        await envs.sweep(
+          async () => new Set((await engine.listContainers(names.ours)).map(({ id }) => id)),
+        );
       });
       registry.follow();
       stopAutoSleep = startAutoSleep(spaces, registry, config.idleTimeoutMs, log);

@@ -39,12 +39,15 @@ export class EnvStore {
     await rm(this.#file(entry.id), { force: true });
   }
 
-  /** Removes the files of containers that are no more, as when a create was cut off by the daemon's end. */
-  async sweep(live: Set<string>): Promise<void> {
+  /**
+   * Removes the files of containers that are no more, as when a create was cut off by the daemon's end.
+   * @param live asked after the files are known, so that the file of a space made meanwhile is safe.
+   */
+  async sweep(live: () => Promise<Set<string>>): Promise<void> {
     const files = await readdir(this.folder).catch(() => []);
+    const ids = await live();
     for (const file of files) {
-      if (!live.has(file.replace(/\.json$/, "")))
-        await rm(join(this.folder, file), { force: true });
+      if (!ids.has(file.replace(/\.json$/, ""))) await rm(join(this.folder, file), { force: true });
     }
   }
 

@@ -6,7 +6,7 @@ import {
   type Space,
 } from "@clawdspace/protocol";
 import type { FastifyBaseLogger } from "fastify";
-import type { ContainerState, Engine, EngineInfo } from "../engine/engine.js";
+import type { ContainerSpec, ContainerState, Engine, EngineInfo } from "../engine/engine.js";
 import { EngineError } from "../engine/engine.js";
 import type { TemplateStore } from "../templates/template-store.js";
 import { toContainerSpec } from "./container-spec.js";
