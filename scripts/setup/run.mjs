@@ -4,7 +4,10 @@ import { SetupError } from "./setup-error.mjs";
 const FIRST_LINES = 10;
 const LAST_LINES = 20;
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+const CHILDREN_END_WITHIN_MS = 5_000;
 const running = new Set();
+const cleanUps = [];
+let watching = false;
 
 /**
  * Runs a command to its end with its output kept back. What it prints goes line by line to
@@ -52,19 +55,40 @@ export function tryRun([program, ...args], { cwd, env, onLine, input } = {}) {
 
 /** Counts a child as ours: a signal that ends the set-up is passed on to it. */
 export function track(child) {
-  if (running.size === 0) for (const signal of Object.keys(EXIT_CODES)) process.on(signal, passOn);
   running.add(child);
+  watchSignals();
   const forget = () => {
     running.delete(child);
-    if (running.size === 0)
-      for (const signal of Object.keys(EXIT_CODES)) process.off(signal, passOn);
+    watchSignals();
   };
   child.on("error", forget).on("close", forget);
   return child;
 }
 
-function passOn(signal) {
-  for (const child of running) child.kill(signal);
+/** Has something done before a signal ends this process. */
+export function onInterrupt(cleanUp) {
+  cleanUps.push(cleanUp);
+  watchSignals();
+}
+
+/** With nothing to pass a signal on to, or to clean up, it does what it does by default. */
+function watchSignals() {
+  const wanted = running.size > 0 || cleanUps.length > 0;
+  if (wanted === watching) return;
+  watching = wanted;
+  for (const signal of Object.keys(EXIT_CODES)) {
+    if (wanted) process.on(signal, passOn);
+    else process.off(signal, passOn);
+  }
+}
+
+async function passOn(signal) {
+  const children = [...running];
+  const ended = children.map((child) => new Promise((resolve) => child.on("close", resolve)));
+  for (const child of children) child.kill(signal);
+  const deadline = new Promise((resolve) => setTimeout(resolve, CHILDREN_END_WITHIN_MS));
+  await Promise.race([Promise.all(ended), deadline]);
+  for (const cleanUp of cleanUps) await cleanUp();
   process.exit(EXIT_CODES[signal]);
 }
 

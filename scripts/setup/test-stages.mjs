@@ -1,0 +1,64 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { track } from "./run.mjs";
+import { ROOT } from "./sources.mjs";
+import { addUp, countTests } from "./test-report.mjs";
+
+export const STAGES = ["check", "unit", "contract", "e2e"];
+
+/**
+ * Runs one stage with its output shown as it comes.
+ * @param {string} stage one of STAGES
+ * @param {Record<string, string>} env
+ * @returns {Promise<import("./test-report.mjs").Count>}
+ */
+export async function runStage(stage, env) {
+  return stage === "check" ? runChecks(env) : runTests(stage, env);
+}
+
+/** Each tool of `npm run check` by itself, so that one that fails does not hide the next. */
+async function runChecks(env) {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const counts = [];
+  for (const name of Object.keys(scripts).filter((script) => script.startsWith("check:"))) {
+    const code = await npm(["run", "--silent", name], env);
+    console.log(`${code === 0 ? "✓" : "✗"} ${name}`);
+    counts.push({ passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 });
+  }
+  return addUp(counts);
+}
+
+async function runTests(stage, env) {
+  const folder = mkdtempSync(join(tmpdir(), "clawdspace-test-"));
+  const file = join(folder, "report.json");
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+  try {
+    const code = await npm(["run", "--silent", `test:${stage}`, "--", ...reporters], env);
+    return countTests(readReport(file), code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function readReport(file) {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+function npm(args, env) {
+  return new Promise((resolve) => {
+    const child = spawn("npm", args, {
+      cwd: ROOT,
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, ...env },
+    });
+    track(child);
+    child.on("error", () => resolve(127));
+    child.on("close", (code) => resolve(code ?? 1));
+  });
+}
