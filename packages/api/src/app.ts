@@ -1,7 +1,8 @@
+import { randomUUID } from "node:crypto";
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import websocket from "@fastify/websocket";
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import {
   jsonSchemaTransform,
   jsonSchemaTransformObject,
@@ -11,6 +12,7 @@ import {
 } from "fastify-type-provider-zod";
 import { requireKey } from "./http/auth.js";
 import { handleErrors } from "./http/errors.js";
+import { logRequests } from "./http/request-log.js";
 import { execRoutes } from "./routes/exec.js";
 import { gitRoutes } from "./routes/git.js";
 import { healthRoutes } from "./routes/health.js";
@@ -29,15 +31,17 @@ export async function buildApp(
   options: { apiKey: string | undefined; logger: FastifyBaseLogger },
 ): Promise<FastifyInstance> {
   const app = fastify({
+    genReqId: () => randomUUID(),
     loggerInstance: options.logger,
     bodyLimit: BODY_LIMIT_BYTES,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: 255 },
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   handleErrors(app);
+  logRequests(app);
   await app.register(swagger, {
     openapi: {
       openapi: "3.1.0",

@@ -196,8 +196,8 @@ export class SpaceService {
       options.signal.throwIfAborted();
       await images.adapt(id, image, spec);
       await engine.startContainer(id);
-      entry = new SpaceEntry(request.name, id, spec, new Date(), "running");
       const details = await engine.inspectContainer(id);
+      entry = new SpaceEntry(request.name, id, spec, details.createdAt, "running");
       entry.imageEnv = details.env;
       entry.startedAt = details.startedAt;
       options.signal.throwIfAborted();
