@@ -1,0 +1,73 @@
+// The conversation with the daemon: handshake, requests, streams with credits, and what goes out.
+#ifndef SESSION_H
+#define SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "frames.h"
+
+struct stream;
+
+// What a long-lived request does with what arrives. NULL: nothing.
+struct stream_ops {
+  void (*data)(struct stream *stream, const uint8_t *data, size_t length);
+  void (*end)(struct stream *stream);
+  // Sends at most one frame; true where more could follow at once.
+  bool (*pump)(struct stream *stream);
+  // The daemon's credit grew.
+  void (*credit)(struct stream *stream);
+  // The daemon cancelled it, or the session is over: let go of everything and loop_free it. Sends nothing.
+  void (*drop)(struct stream *stream);
+};
+
+// First member of everything that answers over time.
+struct stream {
+  uint32_t id;
+  const struct stream_ops *ops;
+  struct stream *next;        // in the table
+  struct stream *ready_next;  // among those with something to send
+  bool listed, ready;
+  uint32_t window;
+  uint64_t sent;   // bytes, or for process output its offset
+  uint64_t limit;  // sent may go this far
+};
+
+// False (and an error was answered) where there are too many streams.
+bool stream_open(struct stream *stream, uint32_t id, const struct stream_ops *ops, uint32_t window,
+                 uint64_t sent);
+// Takes it out of the table. The caller has sent its last frame, or none is wanted.
+void stream_close(struct stream *stream);
+// pump() is called as soon as there is room to send.
+void stream_ready(struct stream *stream);
+uint64_t stream_allowance(const struct stream *stream);
+
+void session_init(void);
+// Announces protocol capabilities (bits of docs/GUEST.md).
+void session_capability(uint32_t bit);
+uint32_t session_stop_grace_ms(void);
+// Called once a turn: sends what is ready, reads on where reading had stopped.
+void session_turn(void);
+bool session_input_ended(void);
+
+// The last answer of a request, or with open the first of a stream.
+void reply(uint32_t stream, bool open, const void *data, size_t length);
+// Replies with what was built (an error where building failed) and frees it.
+void reply_built(uint32_t stream, bool open, struct builder *builder);
+
+enum start_step { STEP_NONE, STEP_EXEC, STEP_CWD, STEP_FORK, STEP_PTY, STEP_PIPE, STEP_LIMITS };
+// Errors beyond errno.
+enum { E_OUTSIDE = 1000, E_PRECONDITION = 1001 };
+void reply_error(uint32_t stream, int error, enum start_step step, const char *message);
+
+// From within pump: one OUT frame of prefix and body, at most MAX_PAYLOAD together.
+void send_out(const struct stream *stream, uint8_t flags, const void *prefix, size_t prefix_length,
+              const void *body, size_t length);
+void send_end(const struct stream *stream);
+void send_credit(const struct stream *stream, uint64_t consumed);
+
+// For the fuzzer: bytes as if they had been read.
+void session_feed(const uint8_t *data, size_t length);
+
+#endif
