@@ -54,7 +54,7 @@ function toMount(mount: VolumeMount): Docker.MountSettings {
     Target: mount.target,
     ReadOnly: mount.readonly,
     VolumeOptions: {
-      NoCopy: false,
+      NoCopy: !mount.copyUp,
       Labels: mount.labels,
       DriverConfig: { Name: "local", Options: {} },
     },

@@ -135,6 +135,8 @@ export interface VolumeMount {
   readonly: boolean;
   /** Set on the volume where this container is what makes it. */
   labels: Record<string, string>;
+  /** Whether an empty volume takes on what the image has at `target`, its owner above all. */
+  copyUp: boolean;
 }
 
 export interface Tmpfs {

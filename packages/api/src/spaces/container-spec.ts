@@ -16,11 +16,13 @@ export interface ContainerContext {
   names: Names;
   /** The volume that holds the guest agent; undefined where it can't run, so that the engine's exec is used. */
   guestVolume: string | undefined;
+  /** Whether the image is one of ours, whose /workspace a new volume takes its owner from. */
+  sandboxImage: boolean;
 }
 
 /** How a space's container is made: limits, hardening, mounts and labels. Pure. */
 export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): ContainerSpec {
-  const { name, createId, names, guestVolume } = context;
+  const { name, createId, names, guestVolume, sandboxImage } = context;
   const made = { ...names.ours, [LABEL.space]: name, [LABEL.create]: createId };
   return {
     name: names.unfinished(name),
@@ -36,9 +38,23 @@ export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): Con
     cpus: spec.cpus,
     pids: PIDS_LIMIT,
     volumes: [
-      { source: names.volume(name), target: WORKSPACE, readonly: false, labels: made },
+      {
+        source: names.volume(name),
+        target: WORKSPACE,
+        readonly: false,
+        labels: made,
+        copyUp: sandboxImage,
+      },
       ...(guestVolume
-        ? [{ source: guestVolume, target: GUEST_MOUNT, readonly: true, labels: names.ours }]
+        ? [
+            {
+              source: guestVolume,
+              target: GUEST_MOUNT,
+              readonly: true,
+              labels: names.ours,
+              copyUp: false,
+            },
+          ]
         : []),
     ],
     tmpfs: [

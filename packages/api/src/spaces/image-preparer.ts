@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { ClawdspaceError } from "@clawdspace/protocol";
-import type { Engine, ImageSummary } from "../engine/engine.js";
+import type { Engine, ImageSummary, VolumeMount } from "../engine/engine.js";
 import { EngineError } from "../engine/engine.js";
 import { readTarFile, tarOf } from "../engine/tar.js";
 import { SANDBOX_UID, SANDBOX_USER, WORKSPACE } from "./container-spec.js";
@@ -10,6 +10,9 @@ import type { SpaceSpec } from "./space-spec.js";
 
 const GUEST_IN_IMAGE = "/usr/lib/clawdspace/guest";
 const GUEST_VOLUME_MOUNT = "/.clawdspace";
+
+/** Whether an image is one of ours: user, folders and shell are as spaces need them. */
+export const isSandboxImage = (image: ImageSummary) => image.labels[LABEL.sandbox] === "1";
 
 /** Sees to it that an image is on the node, that the guest agent can be mounted, and that any image has what a space needs. */
 export class ImagePreparer {
@@ -84,49 +87,32 @@ export class ImagePreparer {
         `The sandbox image "${this.options.image}" is not on this node. \`npm start\` builds it.`,
       );
     }
-    const known = await this.engine.listVolumes({
-      ...this.names.ours,
-      "clawdspace.guest": image.id,
+    const binary = await this.#inScratch([], async (id) =>
+      readTarFile(await this.engine.readArchive(id, GUEST_IN_IMAGE)),
+    );
+    const hash = createHash("sha256").update(binary).digest("hex").slice(0, 16);
+    const volume = this.names.guestVolume(hash);
+    await this.engine.createVolume(volume, this.names.ours);
+    const mount = {
+      source: volume,
+      target: GUEST_VOLUME_MOUNT,
+      readonly: false,
+      labels: {},
+      copyUp: false,
+    };
+    await this.#inScratch([mount], async (id) => {
+      const present = await this.engine.statPath(id, `${GUEST_VOLUME_MOUNT}/guest`);
+      if (present?.size === binary.length) return;
+      const archive = await tarOf([{ name: "guest", mode: 0o755, data: binary }]);
+      await this.engine.writeArchive(id, GUEST_VOLUME_MOUNT, archive);
     });
-    if (known[0]) return { arch: image.arch, volume: known[0].name };
-    const source = await this.#scratch("source", []);
-    try {
-      const binary = await readTarFile(await this.engine.readArchive(source, GUEST_IN_IMAGE));
-      const volume = this.names.guestVolume(
-        createHash("sha256").update(binary).digest("hex").slice(0, 16),
-      );
-      await this.engine.createVolume(volume, { ...this.names.ours, "clawdspace.guest": image.id });
-      const target = await this.#scratch("target", [
-        { source: volume, target: GUEST_VOLUME_MOUNT, readonly: false, labels: {} },
-      ]);
-      try {
-        await this.engine.writeArchive(
-          target,
-          GUEST_VOLUME_MOUNT,
-          await tarOf([{ name: "guest", mode: 0o755, data: binary }]),
-        );
-      } finally {
-        await this.engine.removeContainer(target);
-      }
-      return { arch: image.arch, volume };
-    } finally {
-      await this.engine.removeContainer(source);
-    }
+    return { arch: image.arch, volume };
   }
 
-  /** A container that is never started, to copy from and to. */
-  async #scratch(
-    what: string,
-    volumes: {
-      source: string;
-      target: string;
-      readonly: boolean;
-      labels: Record<string, string>;
-    }[],
-  ) {
-    const name = `${this.names.namespace}.guest.${what}.${process.pid}`;
-    return await this.engine.createContainer({
-      name,
+  /** Runs a task on a container of ours that never starts: a way to a volume or to what is in the image. */
+  async #inScratch<T>(volumes: VolumeMount[], task: (id: string) => Promise<T>): Promise<T> {
+    const id = await this.engine.createContainer({
+      name: `${this.names.scratchPrefix}${randomUUID()}`,
       image: this.options.image,
       command: ["true"],
       init: false,
@@ -134,7 +120,7 @@ export class ImagePreparer {
       user: SANDBOX_USER,
       workdir: "/",
       hostname: "scratch",
-      labels: { ...this.names.ours, "clawdspace.scratch": what },
+      labels: this.names.ours,
       memoryBytes: 64 * 1024 ** 2,
       cpus: 1,
       pids: 16,
@@ -144,19 +130,32 @@ export class ImagePreparer {
       readonlyRootfs: false,
       gpu: false,
     });
+    try {
+      return await task(id);
+    } finally {
+      await this.engine.removeContainer(id);
+    }
   }
 
   /**
-   * Gives a container of somebody else's image, before it starts, what ours has: a user for our uid and a
-   * /workspace that is its own.
+   * Makes the volume of a space whose image is somebody else's, owned by the space's user: a new volume takes on what
+   * the first image has where it is mounted, so the first to mount it is a container of ours that never starts.
    */
-  async adapt(containerId: string, image: ImageSummary, spec: SpaceSpec): Promise<void> {
-    if (image.labels[LABEL.sandbox] === "1") return;
-    await this.engine.writeArchive(
-      containerId,
-      WORKSPACE,
-      await tarOf([{ name: ".", mode: 0o755, owner: SANDBOX_UID }]),
+  async seedVolume(
+    image: ImageSummary,
+    volume: string,
+    labels: Record<string, string>,
+  ): Promise<void> {
+    if (isSandboxImage(image)) return;
+    await this.#inScratch(
+      [{ source: volume, target: WORKSPACE, readonly: false, labels, copyUp: true }],
+      async () => {},
     );
+  }
+
+  /** Gives a container of somebody else's image, before it starts, a user for our uid. */
+  async adapt(containerId: string, image: ImageSummary, spec: SpaceSpec): Promise<void> {
+    if (isSandboxImage(image)) return;
     if (!spec.writableRootfs) return;
     await this.#append(
       containerId,

@@ -6,6 +6,10 @@ export class Names {
   /** A container that is still being made; '.' can't stand in a space's name, so no space is ever called this. */
   unfinished = (space: string) => `${this.namespace}.new.${space}`;
   volume = (space: string) => `${this.namespace}-vol-${space}`;
+  /** Containers that never start, there to copy from and to; gone in moments. */
+  get scratchPrefix(): string {
+    return `${this.namespace}.scratch.`;
+  }
   guestVolume = (hash: string) => `${this.namespace}-guest-${hash}`;
 
   /** What every object of ours carries. */

@@ -10,7 +10,7 @@ import type { ContainerSpec, ContainerState, Engine, EngineInfo } from "../engin
 import { EngineError } from "../engine/engine.js";
 import type { TemplateStore } from "../templates/template-store.js";
 import { toContainerSpec } from "./container-spec.js";
-import type { ImagePreparer } from "./image-preparer.js";
+import { type ImagePreparer, isSandboxImage } from "./image-preparer.js";
 import { KeyedLock } from "./keyed-lock.js";
 import type { Names } from "./names.js";
 import { LABEL } from "./names.js";
@@ -20,6 +20,8 @@ import { checkFits, resolveSpec, type SpaceSpec, type SpecDefaults } from "./spa
 
 /** How long a pause waits for requests in flight. */
 const PAUSE_GRACE_MS = 2000;
+/** A scratch container older than this is one whose daemon was killed. */
+const SCRATCH_LIFE_MS = 60_000;
 
 export type CreateProgress = (event: Extract<CreateSpaceEvent, { type: "progress" }>) => void;
 
@@ -168,6 +170,10 @@ export class SpaceService {
   async sweep(): Promise<void> {
     const { engine, names, log } = this.parts;
     for (const container of await engine.listContainers(names.ours)) {
+      const stale = Date.now() - container.createdAt.getTime() > SCRATCH_LIFE_MS;
+      if (stale && container.name.startsWith(names.scratchPrefix)) {
+        await engine.removeContainer(container.id);
+      }
       const space = container.labels[LABEL.space];
       const createId = container.labels[LABEL.create];
       if (space === undefined || createId === undefined || this.#unfinished.has(createId)) continue;
@@ -191,7 +197,15 @@ export class SpaceService {
       const image = await images.ensure(wanted.image, request.wait ?? true, options);
       const guestVolume = await images.guestVolume(image);
       const spec = { ...wanted, guest: guestVolume !== undefined };
-      const container = toContainerSpec(spec, { name: request.name, createId, names, guestVolume });
+      const container = toContainerSpec(spec, {
+        name: request.name,
+        createId,
+        names,
+        guestVolume,
+        sandboxImage: isSandboxImage(image),
+      });
+      const [workspace] = container.volumes;
+      if (workspace) await images.seedVolume(image, workspace.source, workspace.labels);
       id = await this.#createContainer(container);
       options.signal.throwIfAborted();
       await images.adapt(id, image, spec);
