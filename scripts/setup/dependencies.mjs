@@ -13,7 +13,7 @@ export async function ensureDependencies({ progress }) {
   if (isInstalled(wanted, readLock("node_modules/.package-lock.json"))) return "unchanged";
   progress("npm ci");
   // The build needs the development dependencies, whatever NODE_ENV says.
-  await run(["npm", "ci", "--include=dev", "--no-audit", "--no-fund"], {
+  await run(["npm", "ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: ROOT,
     onLine: progress,
     what: "npm ci",
