@@ -76,8 +76,8 @@ function fields(schema, components) {
 
 const config = readConfig({ CLAWDSPACE_DATA_DIR: tmpdir(), CLAWDSPACE_CONFIG_DIR: tmpdir() });
 const logger = pino({ level: "silent" });
-const services = createServices(config, new DockerEngine(config.dockerHost), logger);
-const app = await buildApp(services, { apiKey: "documentation", logger });
+const services = createServices(config, new DockerEngine(config.dockerHost), logger, "");
+const app = await buildApp(services, { authDisabled: true, logger });
 await app.ready();
 const { paths, components } = app.swagger();
 const parts = [INTRODUCTION];

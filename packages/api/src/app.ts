@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import cookie from "@fastify/cookie";
+import helmet from "@fastify/helmet";
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import websocket from "@fastify/websocket";
@@ -10,12 +12,15 @@ import {
   validatorCompiler,
   type ZodTypeProvider,
 } from "fastify-type-provider-zod";
-import { requireKey } from "./http/auth.js";
+import { Authenticator, guard } from "./http/auth.js";
 import { handleErrors } from "./http/errors.js";
 import { logRequests } from "./http/request-log.js";
+import { Sessions } from "./keys/sessions.js";
 import { execRoutes } from "./routes/exec.js";
 import { gitRoutes } from "./routes/git.js";
 import { healthRoutes } from "./routes/health.js";
+import { keyRoutes } from "./routes/keys.js";
+import { sessionRoutes } from "./routes/session.js";
 import { spaceRoutes } from "./routes/spaces.js";
 import { statsRoutes } from "./routes/stats.js";
 import { systemRoutes } from "./routes/system.js";
@@ -25,10 +30,21 @@ import { VERSION } from "./version.js";
 const BODY_LIMIT_BYTES = 32 * 1024 ** 2;
 const MAX_WEBSOCKET_FRAME_BYTES = 1024 ** 2;
 
-/** The HTTP surface over the services, ready to listen or to be injected into. `apiKey` undefined turns auth off. */
+/** Pages load what this daemon serves and nothing else. Plain HTTP on a private network must go on working: no upgrade. */
+const CSP = {
+  defaultSrc: ["'self'"],
+  styleSrc: ["'self'"],
+  imgSrc: ["'self'", "data:", "blob:"],
+  fontSrc: ["'self'"],
+  connectSrc: ["'self'"],
+  frameAncestors: ["'none'"],
+  upgradeInsecureRequests: null,
+};
+
+/** The HTTP surface over the services, ready to listen or to be injected into. */
 export async function buildApp(
   services: Services,
-  options: { apiKey: string | undefined; logger: FastifyBaseLogger },
+  options: { authDisabled: boolean; logger: FastifyBaseLogger },
 ): Promise<FastifyInstance> {
   const app = fastify({
     genReqId: () => randomUUID(),
@@ -42,6 +58,12 @@ export async function buildApp(
   app.setSerializerCompiler(serializerCompiler);
   handleErrors(app);
   logRequests(app);
+  await app.register(cookie);
+  await app.register(helmet, {
+    global: true,
+    contentSecurityPolicy: { directives: CSP },
+    hsts: false,
+  });
   await app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
@@ -56,16 +78,19 @@ export async function buildApp(
   await app.register(websocket, { options: { maxPayload: MAX_WEBSOCKET_FRAME_BYTES } });
   await app.register(healthRoutes, { prefix: "/api" });
   app.get("/api/openapi.json", { schema: { hide: true } }, () => app.swagger());
+  const authenticator = new Authenticator(
+    options.authDisabled ? undefined : services.keys,
+    new Sessions(),
+  );
+  await app.register(sessionRoutes(authenticator), { prefix: "/api/session" });
   await app.register(async (guarded) => {
-    if (options.apiKey !== undefined) {
-      const check = requireKey(options.apiKey);
-      guarded.addHook("onRequest", async (request) => check(request));
-    }
+    guard(guarded, authenticator);
     await guarded.register(spaceRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(execRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(gitRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(statsRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(systemRoutes(services), { prefix: "/api/system" });
+    await guarded.register(keyRoutes(services.keys), { prefix: "/api/keys" });
   });
   return app as unknown as FastifyInstance;
 }

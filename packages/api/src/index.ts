@@ -2,7 +2,7 @@ import { pino } from "pino";
 import { buildApp } from "./app.js";
 import { readConfig } from "./config.js";
 import { DockerEngine } from "./engine/docker-engine.js";
-import { loadApiKey } from "./http/api-key.js";
+import { loadApiKey } from "./keys/api-key.js";
 import { createServices } from "./services.js";
 
 /** How long requests in flight may go on after SIGTERM. */
@@ -12,12 +12,14 @@ const config = readConfig(process.env);
 const log = pino({ level: config.logLevel });
 process.on("unhandledRejection", (error) => log.error({ err: error }, "unhandled rejection"));
 
-const kept = config.authDisabled || config.apiKey ? undefined : await loadApiKey(config.configDir);
-const services = createServices(config, new DockerEngine(config.dockerHost), log);
-const app = await buildApp(services, {
-  apiKey: config.authDisabled ? undefined : (config.apiKey ?? kept?.key),
-  logger: log,
-});
+const kept = config.apiKey ? undefined : await loadApiKey(config.configDir);
+const services = createServices(
+  config,
+  new DockerEngine(config.dockerHost),
+  log,
+  config.apiKey ?? kept?.key ?? "",
+);
+const app = await buildApp(services, { authDisabled: config.authDisabled, logger: log });
 await services.start();
 const address = await app.listen({ port: config.port, host: config.host });
 
@@ -34,7 +36,7 @@ const stop = async (signal: NodeJS.Signals) => {
   log.info(`${signal}: finishing what is in flight; spaces go on`);
   setTimeout(() => process.exit(0), DRAIN_MS).unref();
   await app.close();
-  services.stop();
+  await services.stop();
   process.exit(0);
 };
 process.on("SIGTERM", stop);

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from "fastify";
 import type { Config } from "./config.js";
 import type { Engine } from "./engine/engine.js";
 import { GitService } from "./git/git-service.js";
+import { KeyStore } from "./keys/key-store.js";
 import { CommandRunner } from "./processes/command-runner.js";
 import { ExecService } from "./processes/exec-service.js";
 import { ProcessHosts } from "./processes/process-hosts.js";
@@ -21,6 +22,7 @@ import { TemplateStore } from "./templates/template-store.js";
 
 /** What the routes hand requests over to. */
 export interface Services {
+  keys: KeyStore;
   spaces: SpaceService;
   guests: Guests;
   hosts: ProcessHosts;
@@ -31,11 +33,17 @@ export interface Services {
   /** Begins the work in the background: following the engine, sweeping, putting idle spaces to sleep. */
   start(): Promise<void>;
   /** Ends it; spaces and what runs in them go on. */
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /** Wires the services of one daemon together. Nothing runs before `start`. */
-export function createServices(config: Config, engine: Engine, log: FastifyBaseLogger): Services {
+export function createServices(
+  config: Config,
+  engine: Engine,
+  log: FastifyBaseLogger,
+  ownerKey: string,
+): Services {
+  const keys = new KeyStore(join(config.configDir, "keys.json"), ownerKey);
   const names = new Names(config.namespace);
   const templates = new TemplateStore(config.templatesDir);
   const envs = new EnvStore(join(config.dataDir, "env"));
@@ -72,6 +80,7 @@ export function createServices(config: Config, engine: Engine, log: FastifyBaseL
   });
   let stopAutoSleep = () => {};
   return {
+    keys,
     spaces,
     guests,
     hosts,
@@ -80,6 +89,7 @@ export function createServices(config: Config, engine: Engine, log: FastifyBaseL
     stats,
     system: new SystemService(engine, config.dataDir),
     async start() {
+      await keys.load();
       await templates.prepare();
       registry.onConnected(async () => {
         await spaces.sweep();
@@ -90,10 +100,11 @@ export function createServices(config: Config, engine: Engine, log: FastifyBaseL
       registry.follow();
       stopAutoSleep = startAutoSleep(spaces, registry, config.idleTimeoutMs, log);
     },
-    stop() {
+    async stop() {
       stopAutoSleep();
       registry.close();
       guests.closeAll();
+      await keys.close();
     },
   };
 }

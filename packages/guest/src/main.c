@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "harden.h"
 #include "loop.h"
 #include "process.h"
@@ -22,7 +23,7 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   if (!loop_init()) return 1;
   shutdown_init();
-  (void)root;
+  files_init(root);
   process_init();
   session_init();
   for (;;) {

@@ -44,15 +44,18 @@ export class ClawdspaceError extends Error {
   override readonly name = "ClawdspaceError";
   readonly code: ErrorCode;
   readonly issues: Issue[] | undefined;
+  /** When it makes sense to try again, where that is known. */
+  readonly retryAfterSeconds: number | undefined;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { issues?: Issue[]; cause?: unknown } = {},
+    options: { issues?: Issue[]; retryAfterSeconds?: number; cause?: unknown } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.issues = options.issues;
+    this.retryAfterSeconds = options.retryAfterSeconds;
   }
 
   /** The HTTP status that this error is answered with. */

@@ -2,6 +2,7 @@ export * from "./errors.js";
 export * from "./exec.js";
 export * from "./files.js";
 export * from "./git.js";
+export * from "./key.js";
 export * from "./size.js";
 export * from "./space.js";
 export * from "./system.js";

@@ -1,24 +1,111 @@
-import { createHash, timingSafeEqual } from "node:crypto";
-import { ClawdspaceError } from "@clawdspace/protocol";
-import type { FastifyRequest } from "fastify";
+import { type Actor, ClawdspaceError } from "@clawdspace/protocol";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { RateLimiterMemory } from "rate-limiter-flexible";
+import type { KeyStore } from "../keys/key-store.js";
+import type { Sessions } from "../keys/sessions.js";
+import { ACCESS, checkRole, checkSpace } from "./access.js";
 
-const digest = (text: string) => createHash("sha256").update(text).digest();
+export const SESSION_COOKIE = "clawdspace_session";
 
-/**
- * A check that lets a request pass where it carries the key, as `Authorization: Bearer KEY` or `?key=KEY`.
- * Throws `unauthorized`. The comparison takes the same time whatever was sent.
- */
-export function requireKey(key: string): (request: FastifyRequest) => void {
-  const wanted = digest(key);
-  return (request) => {
-    const given = keyOf(request);
-    if (given === undefined || !timingSafeEqual(digest(given), wanted)) {
-      throw new ClawdspaceError("unauthorized", "Unauthorized");
-    }
-  };
+/** Failed attempts that an address has in a minute. */
+const FAILURES_A_MINUTE = 20;
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Who asks. */
+    actor: Actor;
+  }
 }
 
-function keyOf(request: FastifyRequest): string | undefined {
+/** What everybody is where authentication is switched off. */
+export const ANONYMOUS: Actor = { name: "anonymous", role: "admin" };
+
+/** Tells who a request is from. A caller whose key is wrong too often has to wait; right keys never do. */
+export class Authenticator {
+  readonly #failures = new RateLimiterMemory({ points: FAILURES_A_MINUTE, duration: 60 });
+
+  /** @param keys undefined where authentication is switched off. */
+  constructor(
+    private readonly keys: KeyStore | undefined,
+    readonly sessions: Sessions,
+  ) {}
+
+  /**
+   * The actor behind `Authorization: Bearer KEY`, `?key=KEY` or the session cookie.
+   * Throws `unauthorized`, `rate_limited`, or `forbidden` where a cookie comes from another site's page.
+   */
+  async authenticate(request: FastifyRequest): Promise<Actor> {
+    if (!this.keys) return ANONYMOUS;
+    const secret = secretOf(request);
+    if (secret !== undefined) return (await this.verify(request, secret)).actor;
+    const token = request.cookies[SESSION_COOKIE];
+    const keyId = token === undefined ? undefined : this.sessions.verify(token);
+    const actor = keyId === undefined ? undefined : this.keys.actorOf(keyId);
+    if (!actor) throw unauthorized();
+    checkSameOrigin(request);
+    return actor;
+  }
+
+  /** Whose key a secret is. Throws `unauthorized`, or `rate_limited` after too many failures from one address. */
+  async verify(request: FastifyRequest, secret: string): Promise<{ actor: Actor; keyId: string }> {
+    const known = this.keys?.verify(secret);
+    if (known) return known;
+    const attempt = await this.#failures.consume(request.ip).catch((limited: unknown) => limited);
+    const { msBeforeNext, remainingPoints } = attempt as {
+      msBeforeNext: number;
+      remainingPoints: number;
+    };
+    if (remainingPoints > 0 || !(msBeforeNext > 0)) throw unauthorized();
+    throw new ClawdspaceError(
+      "rate_limited",
+      "Too many wrong keys from your address. Wait a minute.",
+      {
+        retryAfterSeconds: Math.ceil(msBeforeNext / 1000),
+      },
+    );
+  }
+}
+
+const unauthorized = () => new ClawdspaceError("unauthorized", "Unauthorized");
+
+/** Guards every route of a scope: who asks is known and may do this, to this space. */
+export function guard(app: FastifyInstance, authenticator: Authenticator): void {
+  app.decorateRequest("actor");
+  app.addHook("onRoute", (route) => {
+    for (const method of [route.method].flat()) {
+      if (method === "HEAD" || method === "OPTIONS") continue;
+      accessOf(method, route.url);
+    }
+  });
+  app.addHook("onRequest", async (request) => {
+    request.actor = await authenticator.authenticate(request);
+    const { url = "" } = request.routeOptions;
+    checkRole(request.actor, accessOf(request.method === "HEAD" ? "GET" : request.method, url));
+    const { name } = request.params as { name?: string };
+    if (name !== undefined && url.startsWith("/api/spaces/")) checkSpace(request.actor, name);
+  });
+}
+
+function accessOf(method: string, url: string) {
+  const path = url.replace(/\/$/, "");
+  const access = ACCESS[`${method} ${path}`] ?? ACCESS[`ANY ${path}`];
+  if (access === undefined) throw new Error(`${method} ${path} has no entry in http/access.ts`);
+  return access;
+}
+
+/**
+ * A cookie is sent by the browser whoever's page asks, so a request with one must come from our own page where it changes
+ * something or opens a WebSocket. Throws `forbidden`.
+ */
+function checkSameOrigin(request: FastifyRequest): void {
+  const reads = request.method === "GET" || request.method === "HEAD";
+  const { origin, host, upgrade } = request.headers;
+  if (reads && upgrade === undefined) return;
+  if (origin !== undefined && URL.canParse(origin) && new URL(origin).host === host) return;
+  throw new ClawdspaceError("forbidden", "This request came from another site's page.");
+}
+
+function secretOf(request: FastifyRequest): string | undefined {
   const bearer = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? "")?.[1];
   if (bearer !== undefined) return bearer;
   const { key } = request.query as { key?: unknown };

@@ -8,6 +8,7 @@ import {
   SpaceParamsSchema,
 } from "@clawdspace/protocol";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
+import { checkSpace, maySee } from "../http/access.js";
 import { disconnectSignal } from "../http/disconnect.js";
 import { sendNdjson, wantsNdjson } from "../http/ndjson.js";
 import { withProgress } from "../http/progress.js";
@@ -18,8 +19,8 @@ export const spaceRoutes =
   async (app) => {
     const params = SpaceParamsSchema;
 
-    app.get("/", { schema: { response: { 200: SpaceListSchema } } }, async () => ({
-      spaces: await spaces.list(),
+    app.get("/", { schema: { response: { 200: SpaceListSchema } } }, async (request) => ({
+      spaces: (await spaces.list()).filter(({ name }) => maySee(request.actor, name)),
     }));
 
     app.get(
@@ -34,6 +35,7 @@ export const spaceRoutes =
       "/",
       { schema: { body: CreateSpaceRequestSchema, response: { 201: SpaceAnswerSchema } } },
       async (request, reply) => {
+        checkSpace(request.actor, request.body.name);
         const signal = disconnectSignal(reply);
         if (!wantsNdjson(request)) {
           const space = await spaces.create(request.body, { signal, onProgress: () => {} });

@@ -1,0 +1,49 @@
+import { type Actor, ClawdspaceError, type Role } from "@clawdspace/protocol";
+import picomatch from "picomatch";
+
+/** Roles from the least to the most that one may do. */
+const RANK: Record<Role, number> = { viewer: 0, agent: 1, admin: 2 };
+
+/**
+ * The least role for each route that needs a key, by "METHOD path". A route that is missing here stops the daemon from
+ * starting, so that none is ever open by mistake.
+ */
+export const ACCESS: Record<string, Role> = {
+  "GET /api/spaces": "viewer",
+  "POST /api/spaces": "agent",
+  "GET /api/spaces/:name": "viewer",
+  "DELETE /api/spaces/:name": "agent",
+  "POST /api/spaces/:name/stop": "agent",
+  "POST /api/spaces/:name/start": "agent",
+  "POST /api/spaces/:name/exec": "agent",
+  "POST /api/spaces/:name/git/push": "agent",
+  "GET /api/spaces/:name/stats": "viewer",
+  "GET /api/spaces/:name/observability": "viewer",
+  "GET /api/system": "viewer",
+  "GET /api/system/capabilities": "viewer",
+  "GET /api/keys": "admin",
+  "POST /api/keys": "admin",
+  "DELETE /api/keys/:id": "admin",
+};
+
+/** Throws `forbidden` where an actor's role is less than a route needs. */
+export function checkRole(actor: Actor, needed: Role): void {
+  if (RANK[actor.role] >= RANK[needed]) return;
+  throw new ClawdspaceError(
+    "forbidden",
+    `The key "${actor.name}" has the role ${actor.role}; this needs ${needed}.`,
+  );
+}
+
+/** Whether an actor's key reaches a space of this name. */
+export const maySee = (actor: Actor, space: string) =>
+  actor.spaces === undefined || picomatch.isMatch(space, actor.spaces);
+
+/** Throws `forbidden` where an actor's key is limited to other spaces. */
+export function checkSpace(actor: Actor, space: string): void {
+  if (maySee(actor, space)) return;
+  throw new ClawdspaceError(
+    "forbidden",
+    `The key "${actor.name}" is limited to spaces named ${actor.spaces?.join(", ")}; "${space}" is none of them.`,
+  );
+}
