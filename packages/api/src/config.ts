@@ -10,9 +10,10 @@ const milliseconds = (initial: number) => z.coerce.number().int().min(0).default
 
 const EnvironmentSchema = z.object({
   PORT: z.coerce.number().int().min(0).max(65535).default(7777),
-  HOST: z.string().min(1).default("127.0.0.1"),
+  HOST: z.string().min(1).optional(),
   API_KEY: z.string().min(1).optional(),
   CLAWDSPACE_AUTH_DISABLED: flag,
+  CLAWDSPACE_INSECURE_BIND: flag,
   IDLE_TIMEOUT_MS: milliseconds(600_000),
   CLAWDSPACE_IMAGE: z.string().min(1).default("clawdspace:latest"),
   CLAWDSPACE_GPU_IMAGE: z.string().min(1).default("clawdspace-gpu:latest"),
@@ -31,10 +32,13 @@ const EnvironmentSchema = z.object({
 
 export interface Config {
   port: number;
-  host: string;
+  /** Addresses to serve at, with commas between; where unset, loopback and Tailscale. */
+  host: string | undefined;
   /** Where unset, the key kept in the config folder is used. */
   apiKey: string | undefined;
   authDisabled: boolean;
+  /** Lets a daemon without authentication serve at other addresses than the loopback. */
+  insecureBind: boolean;
   idleTimeoutMs: number;
   image: string;
   gpuImage: string;
@@ -64,6 +68,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     host: env.HOST,
     apiKey: env.API_KEY,
     authDisabled: env.CLAWDSPACE_AUTH_DISABLED,
+    insecureBind: env.CLAWDSPACE_INSECURE_BIND,
     idleTimeoutMs: env.IDLE_TIMEOUT_MS,
     image: env.CLAWDSPACE_IMAGE,
     gpuImage: env.CLAWDSPACE_GPU_IMAGE,

@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { buildApp } from "./app.js";
 import { readConfig } from "./config.js";
 import { DockerEngine } from "./engine/docker-engine.js";
+import { addressesOf, listen } from "./http/listen.js";
 import { loadApiKey } from "./keys/api-key.js";
 import { createServices } from "./services.js";
 
@@ -21,13 +22,15 @@ const services = createServices(
 );
 const app = await buildApp(services, { authDisabled: config.authDisabled, logger: log });
 await services.start();
-const address = await app.listen({ port: config.port, host: config.host });
+const address = await listen(app, config.port, addressesOf(config));
 
 if (kept?.created) {
   // The one time that the key is shown, and not by the logger, whose lines are kept.
   process.stdout.write(`\nYour API key, kept in ${kept.file}:\n\n    ${kept.key}\n\n`);
 }
 log.info(`Clawdspace serves at ${address}`);
+if (config.authDisabled)
+  log.warn("authentication is off: whoever reaches this address owns this machine");
 
 let stopping = false;
 const stop = async (signal: NodeJS.Signals) => {

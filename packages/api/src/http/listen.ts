@@ -1,0 +1,62 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { isIPv6 } from "node:net";
+import { networkInterfaces } from "node:os";
+import type { FastifyInstance } from "fastify";
+
+const LOOPBACK = "127.0.0.1";
+const TAILSCALE_INTERFACE = /^tailscale\d+$/;
+
+/**
+ * The addresses to serve at: those asked for, else the loopback and the Tailscale address where there is one. Without
+ * authentication only the loopback, unless serving others was asked for too.
+ * Throws an `Error` that says what to set.
+ */
+export function addressesOf(config: {
+  host: string | undefined;
+  authDisabled: boolean;
+  insecureBind: boolean;
+}): string[] {
+  const asked = config.host?.split(",").map((address) => address.trim());
+  if (config.authDisabled && !config.insecureBind) {
+    const open = asked?.find(
+      (address) => address !== "localhost" && address !== "::1" && !address.startsWith("127."),
+    );
+    if (open === undefined) return asked ?? [LOOPBACK];
+    throw new Error(
+      `HOST is ${open} and CLAWDSPACE_AUTH_DISABLED is on: anybody who reaches that address would own this machine. Leave HOST out, or set CLAWDSPACE_INSECURE_BIND=true if you mean it.`,
+    );
+  }
+  return asked ?? [LOOPBACK, ...tailscaleAddresses()];
+}
+
+function tailscaleAddresses(): string[] {
+  return Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
+    TAILSCALE_INTERFACE.test(name)
+      ? (addresses ?? []).filter(({ family }) => family === "IPv4").map(({ address }) => address)
+      : [],
+  );
+}
+
+/** Serves an app at every address, on one port. Returns the URL of the first; all of them end with the app. */
+export async function listen(
+  app: FastifyInstance,
+  port: number,
+  addresses: string[],
+): Promise<string> {
+  const [first = LOOPBACK, ...others] = addresses;
+  await app.listen({ port, host: first });
+  const bound = app.server.address();
+  const actual = typeof bound === "object" && bound ? bound.port : port;
+  for (const host of others) {
+    const server = createServer((request, response) => app.routing(request, response));
+    server.on("upgrade", (...upgrade) => app.server.emit("upgrade", ...upgrade));
+    server.listen(actual, host);
+    await once(server, "listening");
+    app.server.on("close", () => {
+      server.close();
+      server.closeIdleConnections();
+    });
+  }
+  return `http://${isIPv6(first) ? `[${first}]` : first}:${actual}`;
+}
