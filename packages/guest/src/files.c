@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -287,10 +286,7 @@ void file_chmod(uint32_t stream, struct cursor *cursor) {
   if (fd < 0) {
     reply_errno(stream);
   } else {
-    // The file itself by its descriptor: a name could have become a symlink.
-    char by_descriptor[40];
-    snprintf(by_descriptor, sizeof by_descriptor, "/proc/self/fd/%d", fd);
-    reply_done(stream, chmod(by_descriptor, mode) == 0);
+    reply_done(stream, chmod_open(fd, mode));
     close(fd);
   }
   free(path);

@@ -2,10 +2,14 @@
 
 #include <errno.h>
 
+#include "files.h"
 #include "proc.h"
 #include "process.h"
 #include "session.h"
 #include "shutdown.h"
+#include "tcp.h"
+#include "tree.h"
+#include "watch.h"
 
 typedef void operation(uint32_t stream, struct cursor *cursor);
 
@@ -32,6 +36,20 @@ static operation *const operations[] = {
     [OP_TABLE] = proc_table,
     [OP_PORTS] = proc_ports,
     [OP_SHUTDOWN] = end_all,
+    [OP_CONNECT] = tcp_connect,
+    [OP_STAT] = file_stat,
+    [OP_LIST_DIR] = file_list,
+    [OP_READ] = file_read,
+    [OP_WRITE] = file_write,
+    [OP_MKDIR] = file_mkdir,
+    [OP_RENAME] = file_rename,
+    [OP_COPY] = tree_copy,
+    [OP_REMOVE] = tree_remove,
+    [OP_CHMOD] = file_chmod,
+    [OP_SYMLINK] = file_symlink,
+    [OP_READLINK] = file_readlink,
+    [OP_STATVFS] = file_statvfs,
+    [OP_WATCH] = watch_start,
 };
 
 void operation_run(uint32_t stream, struct cursor *cursor) {

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -66,6 +67,28 @@ static bool step_up(char *path) {
   return true;
 }
 
+// The part of an absolute path that lies below the root, or NULL.
+static const char *below_root(const char *path) {
+  size_t length = strlen(real_root);
+  if (!length || strncmp(path, real_root, length) != 0) return NULL;
+  path += length;
+  return length == 1 || *path == '/' || !*path ? path : NULL;
+}
+
+// *length stays 0 for what is no symlink; *exists tells whether anything is there.
+static bool read_link(const char *path, char target[PATH_MAX], size_t *length, bool *exists) {
+  int fd = open_beneath(path, O_PATH | O_NOFOLLOW, 0);
+  *exists = fd >= 0;
+  if (fd < 0) return errno == ENOENT;
+  ssize_t count = readlinkat(fd, "", target, PATH_MAX - 1);
+  close(fd);
+  if (count > 0) {
+    target[count] = 0;
+    *length = (size_t)count;
+  }
+  return true;
+}
+
 // The same file by a path without symlinks. The kernel refuses absolute symlinks below a root; those that name
 // something inside it are resolved here. What this finds is opened by open_beneath all the same.
 static bool resolve_links(const char *path, bool follow_last, char done[PATH_MAX]) {
@@ -82,58 +105,41 @@ static bool resolve_links(const char *path, bool follow_last, char done[PATH_MAX
     char *at = rest + strspn(rest, "/");
     if (!*at) return true;
     char *end = strchrnul(at, '/');
-    size_t name = (size_t)(end - at);
-    bool last = !end[strspn(end, "/")] && !*end;
+    size_t name = (size_t)(end - at), before = strlen(done), linked = 0;
     if (name == 2 && at[0] == '.' && at[1] == '.') {
-      if (!exists) errno = ENOENT;
-      else if (!step_up(done)) errno = E_OUTSIDE;
-      else goto next;
-      return false;
-    }
-    if (name == 1 && *at == '.') goto next;
-    size_t before = strlen(done);
-    if (before + name + 2 > PATH_MAX) {
-      errno = ENAMETOOLONG;
-      return false;
-    }
-    if (before) done[before] = '/';
-    memcpy(done + before + (before > 0), at, name);
-    done[before + (before > 0) + name] = 0;
-    if (!exists) goto next;
-    int fd = open_beneath(done, O_PATH | O_NOFOLLOW, 0);
-    if (fd < 0 && errno != ENOENT) return false;
-    exists = fd >= 0;
-    ssize_t linked = fd >= 0 && (follow_last || !last) ? readlinkat(fd, "", target, sizeof target - 1) : -1;
-    if (fd >= 0) close(fd);
-    if (linked <= 0) goto next;
-    target[linked] = 0;
-    if (++links > MAX_LINKS) {
-      errno = ELOOP;
-      return false;
-    }
-    const char *from = target;
-    if (*target == '/') {
-      size_t prefix = strlen(real_root);
-      if (!prefix || strncmp(target, real_root, prefix) != 0 ||
-          (target[prefix] != '/' && target[prefix] != 0 && prefix > 1)) {
-        errno = E_OUTSIDE;
+      if (!exists || !step_up(done)) {
+        errno = exists ? E_OUTSIDE : ENOENT;
         return false;
       }
-      from = target + prefix;
-      done[0] = 0;
-    } else {
-      done[before] = 0;
+    } else if (name != 1 || *at != '.') {
+      if (before + name + 2 > PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return false;
+      }
+      char *tail = done + before;
+      if (before) *tail++ = '/';
+      memcpy(tail, at, name);
+      tail[name] = 0;
+      if (exists && !read_link(done, target, &linked, &exists)) return false;
+      if (!*end && !follow_last) linked = 0;
     }
-    size_t from_length = strlen(from), rest_length = strlen(end);
-    if (from_length + rest_length + 2 > sizeof rest) {
-      errno = ENAMETOOLONG;
+    if (!linked) {
+      memmove(rest, end, strlen(end) + 1);
+      continue;
+    }
+    const char *from = target;
+    done[before] = 0;
+    if (*target == '/') {
+      from = below_root(target);
+      done[0] = 0;
+    }
+    size_t from_length = from ? strlen(from) : 0, end_length = strlen(end);
+    if (!from || ++links > MAX_LINKS || from_length + end_length + 1 > sizeof rest) {
+      errno = !from ? E_OUTSIDE : links > MAX_LINKS ? ELOOP : ENAMETOOLONG;
       return false;
     }
-    memmove(rest + from_length, end, rest_length + 1);
+    memmove(rest + from_length, end, end_length + 1);
     memcpy(rest, from, from_length);
-    continue;
-  next:
-    memmove(rest, end, strlen(end) + 1);
   }
 }
 
@@ -218,6 +224,12 @@ bool path_target(const char *path, bool parents, struct place *place) {
 void place_close(struct place *place) {
   if (place->folder >= 0) close(place->folder);
   place->folder = -1;
+}
+
+bool chmod_open(int fd, mode_t mode) {
+  char path[40];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return chmod(path, mode) == 0;
 }
 
 void temporary_name(char name[TEMPORARY_SIZE]) {

@@ -27,6 +27,8 @@ bool path_target(const char *path, bool parents, struct place *place);
 void place_close(struct place *place);
 // mkdir -p; fine where the folder exists.
 bool path_make_folders(const char *path, mode_t mode);
+// Changes the very file that is open, O_PATH included: a name could have become a symlink meanwhile.
+bool chmod_open(int fd, mode_t mode);
 // ".clawd-tmp-…", never the same twice.
 enum { TEMPORARY_SIZE = 40 };
 void temporary_name(char name[TEMPORARY_SIZE]);

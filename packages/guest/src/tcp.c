@@ -62,6 +62,13 @@ static bool ended(struct connection *connection) {
   return true;
 }
 
+// The other side takes no more, but may have something left to say: what comes for it is thrown away.
+static void write_refused(struct connection *connection) {
+  connection->consumed = connection->received;
+  connection->start = connection->end = 0;
+  connection->write_done = true;
+}
+
 // False where it failed or ended.
 static bool write_out(struct connection *connection) {
   while (connection->connected && connection->writable && connection->start < connection->end) {
@@ -72,6 +79,8 @@ static bool write_out(struct connection *connection) {
       connection->consumed += (uint64_t)count;
     } else if (errno == EAGAIN) {
       connection->writable = false;
+    } else if (errno == EPIPE) {
+      write_refused(connection);
     } else if (errno != EINTR) {
       fail(connection, errno);
       return false;
@@ -85,12 +94,10 @@ static bool write_out(struct connection *connection) {
   free(connection->buffer);
   connection->buffer = NULL;
   connection->start = connection->end = 0;
-  if (connection->write_ended && !connection->write_done && connection->connected) {
-    connection->write_done = true;
-    shutdown(connection->source.fd, SHUT_WR);
-    return !ended(connection);
-  }
-  return true;
+  if (!connection->write_ended || !connection->connected) return true;
+  if (!connection->write_done) shutdown(connection->source.fd, SHUT_WR);
+  connection->write_done = true;
+  return !ended(connection);
 }
 
 static void data(struct stream *stream, const uint8_t *bytes, size_t length) {
@@ -100,7 +107,10 @@ static void data(struct stream *stream, const uint8_t *bytes, size_t length) {
     return;
   }
   connection->received += length;
-  if (!connection->buffer) {
+  if (connection->write_done) {
+    write_refused(connection);
+    length = 0;
+  } else if (!connection->buffer) {
     while (length && connection->connected && connection->writable) {
       ssize_t count = send(connection->source.fd, bytes, length, MSG_NOSIGNAL);
       if (count >= 0) {
@@ -109,6 +119,9 @@ static void data(struct stream *stream, const uint8_t *bytes, size_t length) {
         connection->consumed += (uint64_t)count;
       } else if (errno == EAGAIN) {
         connection->writable = false;
+      } else if (errno == EPIPE) {
+        write_refused(connection);
+        length = 0;
       } else if (errno != EINTR) {
         fail(connection, errno);
         return;
