@@ -15,6 +15,7 @@ const EnvironmentSchema = z.object({
   CLAWDSPACE_AUTH_DISABLED: flag,
   CLAWDSPACE_INSECURE_BIND: flag,
   IDLE_TIMEOUT_MS: milliseconds(600_000),
+  CLAWDSPACE_STOP_AFTER_MS: milliseconds(24 * 3600 * 1000),
   CLAWDSPACE_IMAGE: z.string().min(1).default("clawdspace:latest"),
   CLAWDSPACE_GPU_IMAGE: z.string().min(1).default("clawdspace-gpu:latest"),
   CLAWDSPACE_DATA_DIR: z.string().min(1).default("data"),
@@ -40,6 +41,7 @@ export interface Config {
   /** Lets a daemon without authentication serve at other addresses than the loopback. */
   insecureBind: boolean;
   idleTimeoutMs: number;
+  stopAfterMs: number;
   image: string;
   gpuImage: string;
   dataDir: string;
@@ -70,6 +72,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     authDisabled: env.CLAWDSPACE_AUTH_DISABLED,
     insecureBind: env.CLAWDSPACE_INSECURE_BIND,
     idleTimeoutMs: env.IDLE_TIMEOUT_MS,
+    stopAfterMs: env.CLAWDSPACE_STOP_AFTER_MS,
     image: env.CLAWDSPACE_IMAGE,
     gpuImage: env.CLAWDSPACE_GPU_IMAGE,
     dataDir,

@@ -7,7 +7,8 @@ import { KeyStore } from "./keys/key-store.js";
 import { CommandRunner } from "./processes/command-runner.js";
 import { ExecService } from "./processes/exec-service.js";
 import { ProcessHosts } from "./processes/process-hosts.js";
-import { startAutoSleep } from "./spaces/auto-sleep.js";
+import { ActivityStore } from "./spaces/activity-store.js";
+import { AutoSleep } from "./spaces/auto-sleep.js";
 import { EnvStore } from "./spaces/env-store.js";
 import { furnishWith } from "./spaces/furnish.js";
 import { Guests } from "./spaces/guests.js";
@@ -19,6 +20,9 @@ import { SpaceService } from "./spaces/space-service.js";
 import { StatsService } from "./system/stats-service.js";
 import { SystemService } from "./system/system-service.js";
 import { TemplateStore } from "./templates/template-store.js";
+
+/** How often what is known is compared with the engine, and leftovers are removed. */
+const TIDY_MS = 60_000;
 
 /** What the routes hand requests over to. */
 export interface Services {
@@ -49,7 +53,8 @@ export function createServices(
   const envs = new EnvStore(join(config.dataDir, "env"));
   const guests = new Guests(engine);
   const hosts = new ProcessHosts(engine, guests, envs);
-  const registry = new SpaceRegistry(engine, names, log);
+  const activity = new ActivityStore(join(config.dataDir, "activity.json"));
+  const registry = new SpaceRegistry(engine, names, activity, log);
   const images = new ImagePreparer(engine, names, config);
   const commands = new CommandRunner(hosts);
   const git = new GitService(commands);
@@ -69,16 +74,24 @@ export function createServices(
     furnishWith({ envs, hosts, git, templates, writeFile }),
   );
   const stats = new StatsService(engine, spaces, guests);
+  const sleep = new AutoSleep({ spaces, registry, activity, log }, config);
   registry.onStopped((entry) => guests.close(entry));
   registry.onGone((entry) => {
     guests.close(entry);
     hosts.forget(entry);
     stats.forget(entry);
+    sleep.forget(entry);
     envs
       .remove(entry)
       .catch((error: unknown) => log.warn({ err: error }, "could not remove a file"));
   });
-  let stopAutoSleep = () => {};
+  const tidy = async () => {
+    await spaces.sweep();
+    await envs.sweep(
+      async () => new Set((await engine.listContainers(names.ours)).map(({ id }) => id)),
+    );
+  };
+  let tidying: NodeJS.Timeout | undefined;
   return {
     keys,
     spaces,
@@ -91,17 +104,19 @@ export function createServices(
     async start() {
       await keys.load();
       await templates.prepare();
-      registry.onConnected(async () => {
-        await spaces.sweep();
-        await envs.sweep(
-          async () => new Set((await engine.listContainers(names.ours)).map(({ id }) => id)),
-        );
-      });
+      await activity.load();
+      registry.onConnected(tidy);
       registry.follow();
-      stopAutoSleep = startAutoSleep(spaces, registry, config.idleTimeoutMs, log);
+      sleep.start();
+      tidying = setInterval(() => {
+        Promise.all([registry.refresh(), tidy()]).catch((error: unknown) =>
+          log.warn({ err: error }, "could not compare with the engine"),
+        );
+      }, TIDY_MS).unref();
     },
     async stop() {
-      stopAutoSleep();
+      clearInterval(tidying);
+      await sleep.stop();
       registry.close();
       guests.closeAll();
       await keys.close();

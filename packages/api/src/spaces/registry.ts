@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyBaseLogger } from "fastify";
 import type { ContainerState, ContainerSummary, Engine, EngineEvent } from "../engine/engine.js";
+import type { ActivityStore } from "./activity-store.js";
 import { LABEL, type Names } from "./names.js";
 import { SpaceEntry } from "./space-entry.js";
 import { SpaceSpecSchema } from "./space-spec.js";
@@ -31,6 +32,7 @@ export class SpaceRegistry {
   constructor(
     private readonly engine: Engine,
     private readonly names: Names,
+    private readonly activity: ActivityStore,
     private readonly log: FastifyBaseLogger,
   ) {}
 
@@ -69,6 +71,11 @@ export class SpaceRegistry {
   /** Throws `EngineError` where the engine can't be asked. */
   async all(): Promise<SpaceEntry[]> {
     if (!this.#following) await this.refresh();
+    return this.known();
+  }
+
+  /** What is in the mirror now, without asking anybody. */
+  known(): SpaceEntry[] {
     return [...this.#entries.values()];
   }
 
@@ -139,8 +146,8 @@ export class SpaceRegistry {
       return;
     }
     const entry = new SpaceEntry(name, id, spec.data, details.createdAt, details.state);
-    entry.startedAt = details.startedAt;
-    entry.imageEnv = details.env;
+    entry.learn(details);
+    entry.lastActivity = this.activity.of(id) ?? entry.lastActivity;
     this.put(entry);
   }
 
@@ -162,7 +169,7 @@ export class SpaceRegistry {
     const state = STATE_AFTER[event.action];
     if (event.action === "destroy") this.drop(entry);
     else if (state) entry.setState(state, event.time);
-    if (event.action === "start") entry.startedAt = event.time;
+    if (event.action === "start") entry.learn(await this.engine.inspectContainer(entry.id));
     if (event.action === "die") for (const listener of this.#stopped) listener(entry);
   }
 

@@ -1,5 +1,5 @@
 import type { Space, SpaceStatus } from "@clawdspace/protocol";
-import type { ContainerState } from "../engine/engine.js";
+import type { ContainerDetails, ContainerState } from "../engine/engine.js";
 import { WORKSPACE } from "./container-spec.js";
 import type { Names } from "./names.js";
 import type { SpaceSpec } from "./space-spec.js";
@@ -10,6 +10,8 @@ export class SpaceEntry {
   #stateSince = new Date(0);
   startedAt: Date | undefined;
   lastActivity: Date;
+  /** Of the container's first process, as the engine's machine sees it; 0 where it doesn't run. */
+  pid = 0;
   /** The environment that the image and the container give every process. */
   imageEnv: Record<string, string> = {};
   /** Requests and processes that need the space awake. */
@@ -39,13 +41,25 @@ export class SpaceEntry {
     if (state !== "running" && state !== "paused") this.startedAt = undefined;
   }
 
+  /** Notes that the space is used now. */
+  touch(): void {
+    this.lastActivity = new Date();
+  }
+
+  /** Takes over what the engine tells of the container. */
+  learn(details: ContainerDetails): void {
+    this.imageEnv = details.env;
+    this.pid = details.pid;
+    this.startedAt = details.startedAt;
+  }
+
   /** Counts a user of the space until the returned function is called (once). */
   hold(): () => void {
     this.uses++;
-    this.lastActivity = new Date();
+    this.touch();
     return () => {
       this.uses--;
-      this.lastActivity = new Date();
+      this.touch();
       if (this.uses === 0) for (const wake of this.#idle.splice(0)) wake();
     };
   }

@@ -20,6 +20,8 @@ import { checkFits, resolveSpec, type SpaceSpec, type SpecDefaults } from "./spa
 
 /** How long a pause waits for requests in flight. */
 const PAUSE_GRACE_MS = 2000;
+/** How long the processes of a space have to end when it is stopped. */
+const STOP_GRACE_SECONDS = 2;
 /** A scratch container older than this is one whose daemon was killed. */
 const SCRATCH_LIFE_MS = 60_000;
 
@@ -137,9 +139,27 @@ export class SpaceService {
     });
   }
 
+  /** Stops a paused space that was last used before `idleSince`, which frees its memory; otherwise does nothing. */
+  async stopIfIdle(entry: SpaceEntry, idleSince: Date): Promise<boolean> {
+    return await this.#lock.run(entry.name, async () => {
+      const idle = entry.uses === 0 && entry.lastActivity < idleSince;
+      if (!idle || entry.state !== "paused" || !this.parts.registry.has(entry)) return false;
+      entry.setState("stopped");
+      try {
+        // Only what runs can end in order.
+        await this.parts.engine.unpauseContainer(entry.id);
+        await this.parts.engine.stopContainer(entry.id, STOP_GRACE_SECONDS);
+      } catch (error) {
+        await this.#reread(entry);
+        throw error;
+      }
+      return true;
+    });
+  }
+
   async resume(name: string): Promise<void> {
     const entry = await this.find(name);
-    entry.hold()();
+    entry.touch();
     await this.#wake(entry);
   }
 
@@ -212,8 +232,7 @@ export class SpaceService {
       await engine.startContainer(id);
       const details = await engine.inspectContainer(id);
       entry = new SpaceEntry(request.name, id, spec, details.createdAt, "running");
-      entry.imageEnv = details.env;
-      entry.startedAt = details.startedAt;
+      entry.learn(details);
       options.signal.throwIfAborted();
       await this.furnish(entry, request, options);
       options.signal.throwIfAborted();
@@ -276,13 +295,18 @@ export class SpaceService {
       const { engine } = this.parts;
       try {
         if (entry.state === "paused") await engine.unpauseContainer(entry.id);
-        else await engine.startContainer(entry.id);
+        else await this.#restart(entry);
         entry.setState("running");
-        entry.startedAt ??= new Date();
       } catch (error) {
         if ((await this.#reread(entry)) !== "running") throw error;
       }
     });
+  }
+
+  async #restart(entry: SpaceEntry): Promise<void> {
+    const { engine } = this.parts;
+    await engine.startContainer(entry.id);
+    entry.learn(await engine.inspectContainer(entry.id));
   }
 
   /** Asks the engine for a state that turned out other than ours; undefined where the container is gone. */

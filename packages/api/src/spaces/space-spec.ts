@@ -19,6 +19,9 @@ export const SpaceSpecSchema = z.object({
   allowRoot: z.boolean(),
   /** Whether the guest agent is its first process; otherwise commands run as execs of the engine. */
   guest: z.boolean(),
+  sleep: z
+    .object({ idleTimeoutMs: z.number().optional(), keepAwakeWhileBusy: z.boolean().optional() })
+    .optional(),
   template: z.string().optional(),
   labels: z.record(z.string(), z.string()).optional(),
   description: z.string().optional(),
