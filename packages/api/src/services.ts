@@ -56,6 +56,7 @@ export function createServices(
   const activity = new ActivityStore(join(config.dataDir, "activity.json"));
   const registry = new SpaceRegistry(engine, names, activity, log);
   const images = new ImagePreparer(engine, names, config);
+  const system = new SystemService(engine, config.dataDir);
   const commands = new CommandRunner(hosts);
   const git = new GitService(commands);
   const writeFile = async (entry: SpaceEntry, path: string, data: Buffer) => {
@@ -69,6 +70,7 @@ export function createServices(
       templates,
       images,
       defaults: { image: config.image, gpuImage: config.gpuImage },
+      hasGpu: async () => (await system.capabilities()).gpu,
       log,
     },
     furnishWith({ envs, hosts, git, templates, writeFile }),
@@ -100,7 +102,7 @@ export function createServices(
     exec: new ExecService(spaces, commands),
     git,
     stats,
-    system: new SystemService(engine, config.dataDir),
+    system,
     async start() {
       await keys.load();
       await templates.prepare();

@@ -46,6 +46,7 @@ interface Parts {
   templates: TemplateStore;
   images: ImagePreparer;
   defaults: SpecDefaults;
+  hasGpu: () => Promise<boolean>;
   log: FastifyBaseLogger;
 }
 
@@ -94,6 +95,15 @@ export class SpaceService {
     const spec = resolveSpec(request, template, this.parts.defaults);
     this.#node ??= await this.parts.engine.info();
     checkFits(spec, this.#node);
+    if (spec.gpu && !(await this.parts.hasGpu())) {
+      throw new ClawdspaceError(
+        "insufficient_resources",
+        "This node has no GPU. Leave out gpu, or choose a template without it.",
+        {
+          issues: [{ path: "gpu", message: "this node has no GPU" }],
+        },
+      );
+    }
     return await this.#lock.run(request.name, async () => {
       const existing = await this.parts.registry.find(request.name);
       if (existing) {
