@@ -24,6 +24,7 @@ import { sessionRoutes } from "./routes/session.js";
 import { spaceRoutes } from "./routes/spaces.js";
 import { statsRoutes } from "./routes/stats.js";
 import { systemRoutes } from "./routes/system.js";
+import { templateRoutes } from "./routes/templates.js";
 import type { Services } from "./services.js";
 import { VERSION } from "./version.js";
 
@@ -91,6 +92,7 @@ export async function buildApp(
     await guarded.register(statsRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(systemRoutes(services), { prefix: "/api/system" });
     await guarded.register(keyRoutes(services.keys), { prefix: "/api/keys" });
+    await guarded.register(templateRoutes(services), { prefix: "/api/templates" });
   });
   return app as unknown as FastifyInstance;
 }

@@ -28,6 +28,7 @@ const TIDY_MS = 60_000;
 export interface Services {
   keys: KeyStore;
   spaces: SpaceService;
+  templates: TemplateStore;
   guests: Guests;
   hosts: ProcessHosts;
   exec: ExecService;
@@ -73,7 +74,7 @@ export function createServices(
       hasGpu: async () => (await system.capabilities()).gpu,
       log,
     },
-    furnishWith({ envs, hosts, git, templates, writeFile }),
+    furnishWith({ envs, hosts, git, commands, writeFile }),
   );
   const stats = new StatsService(engine, spaces, guests);
   const sleep = new AutoSleep({ spaces, registry, activity, log }, config);
@@ -97,6 +98,7 @@ export function createServices(
   return {
     keys,
     spaces,
+    templates,
     guests,
     hosts,
     exec: new ExecService(spaces, commands),

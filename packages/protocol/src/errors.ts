@@ -26,7 +26,11 @@ export const ERROR_STATUS = {
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
-export const IssueSchema = z.object({ path: z.string(), message: z.string() });
+export const IssueSchema = z.object({
+  path: z.string(),
+  message: z.string(),
+  line: z.number().int().optional().describe("Of a text that was sent, counted from 1"),
+});
 export type Issue = z.infer<typeof IssueSchema>;
 
 /** The body of every answer that is not a success. */

@@ -1,4 +1,4 @@
-import type { ContainerSpec } from "../engine/engine.js";
+import type { ContainerSpec, Tmpfs } from "../engine/engine.js";
 import { LABEL, type Names } from "./names.js";
 import type { SpaceSpec } from "./space-spec.js";
 
@@ -7,7 +7,7 @@ export const SANDBOX_USER = `${SANDBOX_UID}:${SANDBOX_UID}`;
 export const WORKSPACE = "/workspace";
 export const SANDBOX_HOME = "/home/sandbox";
 const GUEST_MOUNT = "/.clawdspace";
-const PIDS_LIMIT = 1024;
+const DEFAULT_PIDS = 1024;
 const RUN_BYTES = 64 * 1024 ** 2;
 
 export interface ContainerContext {
@@ -36,7 +36,7 @@ export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): Con
     labels: { ...made, [LABEL.spec]: JSON.stringify(spec) },
     memoryBytes: spec.memoryBytes,
     cpus: spec.cpus,
-    pids: PIDS_LIMIT,
+    pids: spec.pids ?? DEFAULT_PIDS,
     volumes: [
       {
         source: names.volume(name),
@@ -57,25 +57,33 @@ export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): Con
           ]
         : []),
     ],
-    tmpfs: [
-      { target: "/tmp", sizeBytes: Math.floor(spec.memoryBytes / 2), mode: 0o1777, exec: true },
-      { target: "/run", sizeBytes: RUN_BYTES, mode: 0o1777, exec: false },
-      ...(spec.writableRootfs
-        ? []
-        : [
-            {
-              target: SANDBOX_HOME,
-              sizeBytes: Math.floor(spec.memoryBytes / 4),
-              mode: 0o755,
-              exec: true,
-              owner: SANDBOX_UID,
-            },
-          ]),
-    ],
+    tmpfs: toTmpfs(spec),
     network: spec.network === "none" ? "none" : "bridge",
     readonlyRootfs: !spec.writableRootfs,
     gpu: spec.gpu,
   };
+}
+
+/** What every space has as tmpfs, with the sizes that its spec names, and what the spec adds. */
+function toTmpfs(spec: SpaceSpec): Tmpfs[] {
+  const usual: Tmpfs[] = [
+    { target: "/tmp", sizeBytes: Math.floor(spec.memoryBytes / 2), mode: 0o1777, exec: true },
+    { target: "/run", sizeBytes: RUN_BYTES, mode: 0o1777, exec: false },
+  ];
+  if (!spec.writableRootfs) {
+    const sizeBytes = Math.floor(spec.memoryBytes / 4);
+    usual.push({ target: SANDBOX_HOME, sizeBytes, mode: 0o755, exec: true, owner: SANDBOX_UID });
+  }
+  const sizes = new Map(Object.entries(spec.tmpfs ?? {}));
+  const sized = usual.map((each) => {
+    const sizeBytes = sizes.get(each.target) ?? each.sizeBytes;
+    sizes.delete(each.target);
+    return { ...each, sizeBytes };
+  });
+  const added = [...sizes].map(([target, sizeBytes]) => {
+    return { target, sizeBytes, mode: 0o755, exec: true, owner: SANDBOX_UID };
+  });
+  return [...sized, ...added];
 }
 
 /** A host name by RFC 1123 that reads like the space's name. */

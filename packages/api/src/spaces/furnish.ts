@@ -1,24 +1,25 @@
 import { ClawdspaceError, type CreateSpaceRequest } from "@clawdspace/protocol";
 import type { GitService } from "../git/git-service.js";
+import type { CommandRunner } from "../processes/command-runner.js";
 import type { ProcessHosts } from "../processes/process-hosts.js";
-import type { TemplateStore } from "../templates/template-store.js";
 import { WORKSPACE } from "./container-spec.js";
 import type { EnvStore } from "./env-store.js";
+import { runSetup } from "./setup.js";
 import type { Furnish } from "./space-service.js";
 
 interface Parts {
   envs: EnvStore;
   hosts: ProcessHosts;
   git: GitService;
-  templates: TemplateStore;
+  commands: CommandRunner;
   writeFile: (entry: Parameters<Furnish>[0], path: string, data: Buffer) => Promise<void>;
 }
 
-/** What a new space gets before it is handed out: its environment, its env file, its repository. */
+/** What a new space gets before it is handed out: its environment, its env file, its repository, its template's set-up. */
 export const furnishWith =
-  ({ envs, hosts, git, templates, writeFile }: Parts): Furnish =>
-  async (entry, request, { signal, onProgress }) => {
-    await envs.set(entry, request.env ?? {});
+  ({ envs, hosts, git, commands, writeFile }: Parts): Furnish =>
+  async (entry, request, template, { signal, onProgress }) => {
+    await envs.set(entry, { ...template.env, ...request.env });
     // Connected now, so that the first command after the create is an ordinary one.
     await hosts.of(entry);
     const file = envFile(request);
@@ -28,14 +29,18 @@ export const furnishWith =
     }
     const { repoUrl } = request;
     if (repoUrl) {
-      const template = request.template ? await templates.get(request.template) : undefined;
       const onLine = (message: string) => onProgress({ type: "progress", step: "clone", message });
       onLine("Cloning the repository");
-      await git.clone(entry, { ...request, repoUrl }, template?.workspace?.defaultRepoDest, {
+      await git.clone(entry, { ...request, repoUrl }, template.workspace?.defaultRepoDest, {
         signal,
         onLine,
       });
     }
+    const setup = typeof template.setup === "string" ? [template.setup] : (template.setup ?? []);
+    await runSetup(commands, entry, setup, {
+      signal,
+      onOutput: (message) => onProgress({ type: "progress", step: "setup", message }),
+    });
   };
 
 function envFile(request: CreateSpaceRequest): { path: string; data: Buffer } | undefined {

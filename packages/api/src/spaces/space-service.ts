@@ -4,6 +4,7 @@ import {
   type CreateSpaceEvent,
   type CreateSpaceRequest,
   type Space,
+  type Template,
 } from "@clawdspace/protocol";
 import type { FastifyBaseLogger } from "fastify";
 import type { ContainerSpec, ContainerState, Engine, EngineInfo } from "../engine/engine.js";
@@ -32,10 +33,11 @@ export interface CreateOptions {
   onProgress: CreateProgress;
 }
 
-/** What a new space gets once its container runs: env, files, a repository. It fails the create where it throws. */
+/** What a new space gets once its container runs: env, files, a repository, its set-up. It fails the create where it throws. */
 export type Furnish = (
   entry: SpaceEntry,
   request: CreateSpaceRequest,
+  template: Template,
   options: CreateOptions,
 ) => Promise<void>;
 
@@ -89,9 +91,10 @@ export class SpaceService {
    * Throws `exists`, `invalid_request`, `insufficient_resources`, `image_unavailable`.
    */
   async create(request: CreateSpaceRequest, options: CreateOptions): Promise<Space> {
-    const template = request.template
-      ? await this.parts.templates.get(request.template)
-      : undefined;
+    const { templates } = this.parts;
+    const template = await (request.template
+      ? templates.get(request.template)
+      : templates.fallback());
     const spec = resolveSpec(request, template, this.parts.defaults);
     this.#node ??= await this.parts.engine.info();
     checkFits(spec, this.#node);
@@ -115,7 +118,7 @@ export class SpaceService {
           `There is a space "${request.name}" already. Choose another name or remove that one first.`,
         );
       }
-      return toSpace(await this.#make(request, spec, options), this.parts.names);
+      return toSpace(await this.#make(request, template, spec, options), this.parts.names);
     });
   }
 
@@ -215,6 +218,7 @@ export class SpaceService {
 
   async #make(
     request: CreateSpaceRequest,
+    template: Template,
     wanted: SpaceSpec,
     options: CreateOptions,
   ): Promise<SpaceEntry> {
@@ -244,7 +248,7 @@ export class SpaceService {
       entry = new SpaceEntry(request.name, id, spec, details.createdAt, "running");
       entry.learn(details);
       options.signal.throwIfAborted();
-      await this.furnish(entry, request, options);
+      await this.furnish(entry, request, template, options);
       options.signal.throwIfAborted();
       await engine.renameContainer(id, names.container(request.name));
       registry.put(entry);

@@ -2,6 +2,8 @@ import {
   ClawdspaceError,
   type CreateSpaceRequest,
   formatSize,
+  NetworkModeSchema,
+  parseDuration,
   parseSize,
   type Template,
 } from "@clawdspace/protocol";
@@ -14,14 +16,29 @@ export const SpaceSpecSchema = z.object({
   memoryBytes: z.number(),
   cpus: z.number(),
   gpu: z.boolean(),
-  network: z.enum(["none", "internet", "lan"]),
+  network: NetworkModeSchema,
+  blockCidrs: z.array(z.string()).optional(),
+  allowCidrs: z.array(z.string()).optional(),
+  allowDomains: z.array(z.string()).optional(),
+  /** The space's own address in the network of the spaces; none with network "none". */
+  address: z.string().optional(),
   writableRootfs: z.boolean(),
   allowRoot: z.boolean(),
   /** Whether the guest agent is its first process; otherwise commands run as execs of the engine. */
   guest: z.boolean(),
+  /** The daemon's own where unset; an idle timeout of 0 is never. */
   sleep: z
     .object({ idleTimeoutMs: z.number().optional(), keepAwakeWhileBusy: z.boolean().optional() })
     .optional(),
+  pids: z.number().optional(),
+  /** Size of the workspace; unlimited where unset. */
+  diskBytes: z.number().optional(),
+  /** Sizes in bytes by path. */
+  tmpfs: z.record(z.string(), z.number()).optional(),
+  /** The engine's default where unset. */
+  runtime: z.string().optional(),
+  /** Name of a profile in the config folder; the engine's own where unset. */
+  seccomp: z.string().optional(),
   template: z.string().optional(),
   labels: z.record(z.string(), z.string()).optional(),
   description: z.string().optional(),
@@ -56,20 +73,49 @@ export function resolveSpec(
     );
   }
   const memory = request.memory ?? resources?.memory;
+  const { blockCidrs, allowCidrs, allowDomains } = template?.network ?? {};
+  const { runtime, seccomp } = template?.security ?? {};
   return {
     image: request.image ?? resources?.image ?? (gpu ? defaults.gpuImage : defaults.image),
     memoryBytes: (memory && parseSize(memory)) || DEFAULT_MEMORY_BYTES,
     cpus: request.cpus ?? resources?.cpus ?? 1,
     gpu,
     network,
+    ...(network !== "none" && blockCidrs?.length ? { blockCidrs } : {}),
+    ...(network !== "none" && allowCidrs?.length ? { allowCidrs } : {}),
+    ...(network !== "none" && allowDomains ? { allowDomains } : {}),
     writableRootfs: template?.security?.writableRootfs ?? true,
     allowRoot: template?.security?.allowRoot ?? false,
     guest: true,
+    ...(resources?.pids ? { pids: resources.pids } : {}),
+    ...(resources?.disk ? { diskBytes: parseSize(resources.disk) } : {}),
+    ...(resources?.tmpfs ? { tmpfs: toTmpfsBytes(resources.tmpfs) } : {}),
+    ...(runtime ? { runtime } : {}),
+    ...(seccomp && seccomp !== "default" ? { seccomp } : {}),
+    ...(template?.sleep ? { sleep: toSleep(template.sleep) } : {}),
     ...(request.template ? { template: request.template } : {}),
     ...(request.labels ? { labels: request.labels } : {}),
     ...(request.description ? { description: request.description } : {}),
     ...(request.idempotencyKey ? { idempotencyKey: request.idempotencyKey } : {}),
   };
+}
+
+function toSleep({
+  idleTimeout,
+  keepAwakeWhileBusy,
+}: NonNullable<Template["sleep"]>): SpaceSpec["sleep"] {
+  const idleTimeoutMs = typeof idleTimeout === "string" ? parseDuration(idleTimeout) : idleTimeout;
+  return {
+    ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    ...(keepAwakeWhileBusy === undefined ? {} : { keepAwakeWhileBusy }),
+  };
+}
+
+function toTmpfsBytes(tmpfs: string | Record<string, string>): Record<string, number> {
+  const sizes = typeof tmpfs === "string" ? { "/tmp": tmpfs } : tmpfs;
+  return Object.fromEntries(
+    Object.entries(sizes).map(([path, size]) => [path, parseSize(size) ?? 0]),
+  );
 }
 
 /** Throws `insufficient_resources` where a space asks for more than the node has. */
