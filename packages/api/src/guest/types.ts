@@ -31,6 +31,8 @@ export type GuestResourceLimit = {
   hard: number;
 };
 
+export type GuestOnFull = "block" | "drop" | "follow";
+
 export type GuestProcessSpec = {
   /** 32 lower-case hex digits; chosen at random where absent. A start repeated with an id starts nothing twice. */
   id?: string;
@@ -42,8 +44,12 @@ export type GuestProcessSpec = {
   pty?: { cols: number; rows: number };
   /** Whether stdin stays open for writeStdin; otherwise it is /dev/null. A PTY's is always open. */
   stdin?: boolean;
-  /** "block": output waits for its reader. "drop": the oldest output gives way. */
-  onFull: "block" | "drop";
+  /**
+   * What happens when the kept output is full. "block": the process waits for its reader, also while nobody is
+   * attached (after five minutes without one the oldest output gives way after all). "drop": the oldest gives way.
+   * "follow": it waits for those who follow its output; where nobody does, the oldest gives way.
+   */
+  onFull: GuestOnFull;
   /** Output kept, at most 16 MiB, rounded up to a power of two. Default 1 MiB. */
   ringBytes?: number;
   /** How long after the process's own exit output of its children still counts. Default 100 ms. */
@@ -69,7 +75,7 @@ export type GuestProcessInfo = {
   startedAt: Date;
   pty: boolean;
   stdinOpen: boolean;
-  onFull: "block" | "drop";
+  onFull: GuestOnFull;
   /** Bytes of stdin that the guest has taken over. */
   stdinOffset: number;
   /** The output that can still be read is [outputStart, outputEnd). */
@@ -273,7 +279,10 @@ export type Guest = {
    * loss or repeat. "dropped" comes where the ring no longer has the bytes. A consumer that waits holds nobody else up.
    */
   output(id: string, fromOffset: number, signal?: AbortSignal): AsyncIterable<GuestOutput>;
-  /** Resolves when the guest has taken the bytes over; "closed" where the process or its stdin has ended. */
+  /**
+   * Resolves when the bytes are on their way and there is room for more; they are sent again over reattaches, never
+   * twice into the process. "closed" where the process or its stdin has ended.
+   */
   writeStdin(id: string, data: Buffer): Promise<void>;
   /** Ends stdin after what was written; for a PTY sends its end-of-file character. */
   closeStdin(id: string): Promise<void>;
@@ -286,12 +295,12 @@ export type Guest = {
   /** Frees what is kept of a process; of a running one when it ends. Unknown ids are fine. */
   forget(id: string): Promise<void>;
   readonly files: GuestFiles;
-  /** Ready when the iterator's first next() is called and answered; a reattach shows as "overflow". */
+  /** Resolves once every change from now on will be seen. A reattach shows as "overflow". Ends with what it watches. */
   watch(
     path: GuestPath,
     options: { recursive?: boolean },
     signal?: AbortSignal,
-  ): AsyncIterable<GuestWatchEvent>;
+  ): Promise<AsyncIterable<GuestWatchEvent>>;
   /** A TCP stream to a port on the space's 127.0.0.1 or ::1, half-close included; "refused". */
   connect(port: number, signal?: AbortSignal): Promise<Duplex>;
   processTable(): Promise<GuestTableEntry[]>;
