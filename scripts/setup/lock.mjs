@@ -22,7 +22,11 @@ export async function takeLock(
     say("… Waiting for another set-up on this machine to finish");
     if (!(await flock([], descriptor))) throw new SetupError(`${file} cannot be locked.`);
   }
-  return () => closeSync(descriptor);
+  let held = true;
+  return () => {
+    if (held) closeSync(descriptor);
+    held = false;
+  };
 }
 
 /** The lock belongs to the open file, which the child shares: it outlives the child. */

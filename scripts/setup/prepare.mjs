@@ -5,6 +5,7 @@ import { ensureImage } from "./image.mjs";
 import { takeLock } from "./lock.mjs";
 import { checkNodeVersion } from "./node-version.mjs";
 import { rerunInDockerGroup } from "./reexec.mjs";
+import { endChildren } from "./run.mjs";
 
 /**
  * Turns a clone on a bare machine into one that can run: Node.js checked, dependencies, build,
@@ -23,13 +24,14 @@ export async function prepare({ step, say }) {
       unlock();
       await rerunInDockerGroup();
     }
-    const results = await Promise.allSettled([
+    await Promise.all([
       step("Sandbox image", (context) => ensureImage(engine.address, context)),
       step("Dependencies", ensureDependencies).then(() => step("Build", ensureBuild)),
     ]);
-    const failed = results.find((result) => result.status === "rejected");
-    if (failed) throw failed.reason;
     return engine;
+  } catch (error) {
+    await endChildren();
+    throw error;
   } finally {
     unlock();
   }

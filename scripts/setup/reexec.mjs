@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { SetupError } from "./setup-error.mjs";
 
 const MARK = "CLAWDSPACE_IN_GROUP";
 
@@ -7,7 +8,9 @@ const MARK = "CLAWDSPACE_IN_GROUP";
  * membership, is not. Ends this process with the exit code of the other.
  */
 export function rerunInDockerGroup() {
-  if (process.env[MARK]) return Promise.resolve();
+  if (process.env[MARK]) {
+    throw new SetupError("You are in the group docker now. Log in again, then run this once more.");
+  }
   const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
   const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   const child = spawn("sg", ["docker", "-c", `exec ${command.map(quote).join(" ")}`], {

@@ -8,6 +8,7 @@ const CHILDREN_END_WITHIN_MS = 5_000;
 const running = new Set();
 const cleanUps = [];
 let watching = false;
+let interrupted = false;
 
 /**
  * Runs a command to its end with its output kept back. What it prints goes line by line to
@@ -49,7 +50,8 @@ export function tryRun([program, ...args], { cwd, env, onLine, input } = {}) {
     child.stderr.setEncoding("utf8").on("data", take);
     if (input !== undefined) child.stdin.on("error", () => {}).end(input);
     child.on("error", (error) => resolve({ code: 127, output: output + error.message }));
-    child.on("close", (code) => resolve({ code: code ?? 1, output }));
+    // Ended by a signal to us, it has not failed: this process is about to end as well.
+    child.on("close", (code) => interrupted || resolve({ code: code ?? 1, output }));
   });
 }
 
@@ -83,13 +85,19 @@ function watchSignals() {
 }
 
 async function passOn(signal) {
+  interrupted = true;
+  await endChildren(signal);
+  for (const cleanUp of cleanUps) await cleanUp();
+  process.exit(EXIT_CODES[signal]);
+}
+
+/** Ends what is still running, for a set-up that has failed: the next one must find it gone. */
+export async function endChildren(signal = "SIGTERM") {
   const children = [...running];
   const ended = children.map((child) => new Promise((resolve) => child.on("close", resolve)));
   for (const child of children) child.kill(signal);
-  const deadline = new Promise((resolve) => setTimeout(resolve, CHILDREN_END_WITHIN_MS));
+  const deadline = new Promise((resolve) => setTimeout(resolve, CHILDREN_END_WITHIN_MS).unref());
   await Promise.race([Promise.all(ended), deadline]);
-  for (const cleanUp of cleanUps) await cleanUp();
-  process.exit(EXIT_CODES[signal]);
 }
 
 /** Enough of a command's output to see what went wrong: some tools say it first, some last. */
