@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { canInstall } from "./apt.mjs";
-import { knownSockets } from "./engine-address.mjs";
+import { connectionOptions, knownSockets } from "./engine-address.mjs";
 import { DEFAULT_ENGINE, startEngine } from "./engine-daemon.mjs";
 import { pingEngine } from "./engine-http.mjs";
 import { installEngine, mayInstall } from "./engine-install.mjs";
@@ -46,6 +46,7 @@ export async function ensureEngine({ progress, ask, suspend }) {
 
 /** An engine that was named is used or missed, never silently another. */
 async function chosenEngine(address) {
+  connectionOptions(address);
   const answer = await pingEngine(address);
   if (answer.ok)
     return engine(address.startsWith("/") ? `unix://${address}` : address, answer.version);
