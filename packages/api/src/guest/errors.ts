@@ -74,3 +74,9 @@ export function decodeError(payload: Buffer, what: string): GuestError {
     ...(step === undefined ? {} : { step }),
   });
 }
+
+/** What a parser of the guest's bytes threw: its own words, or else "protocol". */
+export function asGuestError(cause: unknown): GuestError {
+  if (cause instanceof GuestError) return cause;
+  return new GuestError("protocol", "The guest agent's bytes could not be read", { cause });
+}

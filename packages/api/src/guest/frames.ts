@@ -180,12 +180,7 @@ export class FrameDecoder {
   }
 
   #emit(frame: Buffer): void {
-    this.#onFrame(
-      frame[0] ?? 0,
-      frame[1] ?? 0,
-      frame.readUInt32LE(4),
-      frame.subarray(HEADER_SIZE),
-    );
+    this.#onFrame(frame[0] ?? 0, frame[1] ?? 0, frame.readUInt32LE(4), frame.subarray(HEADER_SIZE));
   }
 }
 

@@ -1,0 +1,123 @@
+import type { Duplex } from "node:stream";
+import { guestFiles } from "./files.js";
+import { GuestLink } from "./link.js";
+import { PayloadWriter } from "./payload.js";
+import { Processes } from "./processes.js";
+import { decodePorts, decodeTable, PORTS_REQUEST, TABLE_REQUEST } from "./tables.js";
+import { connectPort } from "./tcp.js";
+import type {
+  Guest,
+  GuestAttach,
+  GuestConnectionOptions,
+  GuestFiles,
+  GuestOutput,
+  GuestPath,
+  GuestPort,
+  GuestProcessInfo,
+  GuestProcessSpec,
+  GuestRun,
+  GuestTableEntry,
+  GuestWatchEvent,
+} from "./types.js";
+import { watchPath } from "./watch.js";
+
+const PING_REQUEST = new PayloadWriter().u8(1).finish();
+const SHUTDOWN = 11;
+
+/** The daemon's hold on one space's guest agent; see Guest for what each method does. */
+export class GuestConnection implements Guest {
+  readonly files: GuestFiles;
+  readonly #link: GuestLink;
+  readonly #processes: Processes;
+
+  private constructor(link: GuestLink) {
+    this.#link = link;
+    this.#processes = new Processes(link);
+    this.files = guestFiles(link);
+  }
+
+  /**
+   * Attaches and shakes hands. Throws "unavailable" (no transport or no answer within openTimeoutMs), "version",
+   * "protocol", or "closed" where attach said so.
+   */
+  static async open(
+    attach: GuestAttach,
+    options: GuestConnectionOptions = {},
+  ): Promise<GuestConnection> {
+    return new GuestConnection(await GuestLink.open(attach, options));
+  }
+
+  get bootId(): string {
+    return this.#link.bootId;
+  }
+
+  start(spec: GuestProcessSpec): Promise<{ id: string; pid: number }> {
+    return this.#processes.start(spec);
+  }
+
+  run(spec: GuestProcessSpec, signal?: AbortSignal): GuestRun {
+    return this.#processes.run(spec, signal);
+  }
+
+  list(): Promise<GuestProcessInfo[]> {
+    return this.#processes.list();
+  }
+
+  output(id: string, fromOffset: number, signal?: AbortSignal): AsyncIterable<GuestOutput> {
+    return this.#processes.output(id, fromOffset, signal);
+  }
+
+  writeStdin(id: string, data: Buffer): Promise<void> {
+    return this.#processes.writeStdin(id, data);
+  }
+
+  closeStdin(id: string): Promise<void> {
+    return this.#processes.closeStdin(id);
+  }
+
+  resize(id: string, cols: number, rows: number): Promise<void> {
+    return this.#processes.resize(id, cols, rows);
+  }
+
+  signal(id: string, signal: NodeJS.Signals, scope: "group" | "all"): Promise<number> {
+    return this.#processes.signal(id, signal, scope);
+  }
+
+  forget(id: string): Promise<void> {
+    return this.#processes.forget(id);
+  }
+
+  watch(
+    path: GuestPath,
+    options: { recursive?: boolean },
+    signal?: AbortSignal,
+  ): Promise<AsyncIterable<GuestWatchEvent>> {
+    return watchPath(this.#link, path, options.recursive ?? false, signal);
+  }
+
+  connect(port: number, signal?: AbortSignal): Promise<Duplex> {
+    return connectPort(this.#link, port, signal);
+  }
+
+  async processTable(): Promise<GuestTableEntry[]> {
+    return decodeTable(await this.#link.request("process table", TABLE_REQUEST, { retry: true }));
+  }
+
+  async listeningPorts(): Promise<GuestPort[]> {
+    return decodePorts(await this.#link.request("listening ports", PORTS_REQUEST, { retry: true }));
+  }
+
+  async ping(): Promise<number> {
+    const before = performance.now();
+    await this.#link.request("ping", PING_REQUEST, { retry: true });
+    return performance.now() - before;
+  }
+
+  async shutdown(graceMs: number): Promise<void> {
+    await this.#link.request("shutdown", new PayloadWriter().u8(SHUTDOWN).u32(graceMs).finish());
+  }
+
+  close(): void {
+    this.#link.close();
+  }
+}

@@ -1,0 +1,1 @@
+export { GuestConnection } from "./connection.js";

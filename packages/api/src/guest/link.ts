@@ -1,0 +1,241 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { GuestSession, type StreamHandler } from "./session.js";
+import {
+  type GuestAttach,
+  type GuestConnectionOptions,
+  GuestError,
+  type GuestTransport,
+} from "./types.js";
+import { WindowBudget } from "./window-budget.js";
+
+/** Waits before the attempts to attach again, ms. */
+const BACKOFF_MS = [0, 10, 20, 50, 100, 250, 500, 1000, 2000];
+/** A session that ended sooner than this makes the next wait longer. */
+const STABLE_MS = 200;
+const HANDSHAKE_MS = 3_000;
+
+type Waiter = { ready: (session: GuestSession) => void; failed: (error: GuestError) => void };
+
+/** Keeps one session to the guest: attaches, hands it to those who wait, attaches again where it broke. */
+export class GuestLink {
+  readonly budget = new WindowBudget();
+  readonly #attach: GuestAttach;
+  readonly #options: Required<Omit<GuestConnectionOptions, "onClosed">>;
+  readonly #onClosed: (reason: GuestError) => void;
+  readonly #abort = new AbortController();
+  readonly #waiting = new Set<Waiter>();
+  #session: GuestSession | undefined;
+  #closed: GuestError | undefined;
+  #bootId = "";
+  #attachedAt = 0;
+  #unstable = 0;
+
+  private constructor(attach: GuestAttach, options: GuestConnectionOptions) {
+    this.#attach = attach;
+    this.#onClosed = options.onClosed ?? (() => {});
+    this.#options = {
+      openTimeoutMs: options.openTimeoutMs ?? 10_000,
+      requestTimeoutMs: options.requestTimeoutMs ?? 30_000,
+      reattachMs: options.reattachMs ?? 60_000,
+      stopGraceMs: options.stopGraceMs ?? 700,
+    };
+  }
+
+  /** Resolves with the first handshake done. Throws "unavailable", "version", "protocol" or "closed". */
+  static async open(attach: GuestAttach, options: GuestConnectionOptions): Promise<GuestLink> {
+    const link = new GuestLink(attach, options);
+    try {
+      await link.#connect(link.#options.openTimeoutMs);
+    } catch (cause) {
+      const error = asUnavailable(cause);
+      link.#shut(error);
+      throw error;
+    }
+    return link;
+  }
+
+  get bootId(): string {
+    return this.#bootId;
+  }
+
+  get requestTimeoutMs(): number {
+    return this.#options.requestTimeoutMs;
+  }
+
+  get closed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** Calls ready at once where a session is there, else when one is; failed when there will be none. */
+  withSession(
+    ready: (session: GuestSession) => void,
+    failed: (error: GuestError) => void,
+  ): () => void {
+    if (this.#closed) {
+      failed(this.#closed);
+      return () => {};
+    }
+    if (this.#session) {
+      ready(this.#session);
+      return () => {};
+    }
+    const waiter = { ready, failed };
+    this.#waiting.add(waiter);
+    return () => this.#waiting.delete(waiter);
+  }
+
+  /**
+   * One request with one answer. Sent before this returns, where a session is there. With retry it is asked again
+   * after a reattach; without, a broken transport is "unavailable" and nobody knows whether it was done.
+   */
+  request(
+    what: string,
+    payload: Buffer,
+    options: { retry?: boolean; signal?: AbortSignal | undefined; timeoutMs?: number } = {},
+  ): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      let cancel = (): void => {};
+      const settle = (): void => {
+        clearTimeout(timer);
+        options.signal?.removeEventListener("abort", abort);
+      };
+      const fail = (error: GuestError): void => {
+        settle();
+        cancel();
+        reject(error);
+      };
+      const abort = (): void => fail(new GuestError("aborted", `${what} was aborted`));
+      const handler: StreamHandler = {
+        what,
+        done: (answer) => {
+          settle();
+          resolve(answer);
+        },
+        failed: (error) => {
+          if (error.code === "unavailable" && options.retry && !this.#closed) attempt();
+          else fail(error);
+        },
+      };
+      const attempt = (): void => {
+        cancel = this.withSession((session) => {
+          try {
+            const stream = session.open(payload, handler);
+            cancel = () => session.cancel(stream);
+          } catch (error) {
+            fail(asUnavailable(error));
+          }
+        }, fail);
+      };
+      const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
+      const timer = setTimeout(
+        () => fail(new GuestError("timeout", `${what}: no answer for ${timeoutMs} ms`)),
+        timeoutMs,
+      );
+      options.signal?.addEventListener("abort", abort);
+      if (options.signal?.aborted) abort();
+      else attempt();
+    });
+  }
+
+  close(): void {
+    this.#shut(new GuestError("closed", "The connection to the guest agent was closed"));
+  }
+
+  async #connect(forMs: number): Promise<void> {
+    const deadline = Date.now() + forMs;
+    for (let attempt = this.#unstable; ; attempt++) {
+      const wait = BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)] ?? 0;
+      if (wait > 0) await delay(wait, undefined, { signal: this.#abort.signal });
+      try {
+        await this.#attachOnce(deadline);
+        return;
+      } catch (cause) {
+        const error = asUnavailable(cause);
+        if (error.code !== "unavailable" || Date.now() >= deadline) throw error;
+      }
+    }
+  }
+
+  async #attachOnce(deadline: number): Promise<void> {
+    const left = Math.max(1, deadline - Date.now());
+    const limited = new AbortController();
+    const timer = setTimeout(() => limited.abort(), left);
+    const signal = AbortSignal.any([this.#abort.signal, limited.signal]);
+    try {
+      const transport = await this.#openTransport(signal);
+      const timeoutMs = Math.min(left, HANDSHAKE_MS);
+      const session = await GuestSession.open(
+        transport,
+        { stopGraceMs: this.#options.stopGraceMs, timeoutMs, signal: this.#abort.signal },
+        (error) => this.#lost(error),
+      );
+      this.#attached(session);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Doesn't wait longer than the signal, whatever attach does; a transport that comes too late is closed. */
+  #openTransport(signal: AbortSignal): Promise<GuestTransport> {
+    return new Promise((resolve, reject) => {
+      const late = (): void =>
+        reject(new GuestError("unavailable", "Attaching to the guest agent took too long"));
+      if (signal.aborted) late();
+      signal.addEventListener("abort", late, { once: true });
+      this.#attach(signal).then((transport) => {
+        if (signal.aborted) transport.close();
+        resolve(transport);
+      }, reject);
+    });
+  }
+
+  #attached(session: GuestSession): void {
+    if (this.#closed) {
+      session.close(this.#closed);
+      return;
+    }
+    // It can have ended in the very chunk that began it.
+    if (session.ended) return;
+    this.#session = session;
+    this.#bootId = session.ack.bootId;
+    this.#attachedAt = Date.now();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const waiter of waiting) {
+      if (session.ended) this.withSession(waiter.ready, waiter.failed);
+      else waiter.ready(session);
+    }
+  }
+
+  #lost(error: GuestError): void {
+    this.#session = undefined;
+    if (this.#closed) return;
+    if (error.code !== "unavailable") {
+      this.#shut(error);
+      return;
+    }
+    this.#unstable = Date.now() - this.#attachedAt < STABLE_MS ? this.#unstable + 1 : 0;
+    this.#connect(this.#options.reattachMs).catch((cause: unknown) =>
+      this.#shut(asUnavailable(cause)),
+    );
+  }
+
+  #shut(reason: GuestError): void {
+    if (this.#closed) return;
+    this.#closed = reason;
+    this.#abort.abort();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    const session = this.#session;
+    this.#session = undefined;
+    session?.close(reason);
+    for (const waiter of waiting) waiter.failed(reason);
+    this.#onClosed(reason);
+  }
+}
+
+/** What attach throws may be anything; only the guest's own words end the attempts. */
+function asUnavailable(cause: unknown): GuestError {
+  if (cause instanceof GuestError) return cause;
+  return new GuestError("unavailable", "The guest agent can't be reached", { cause });
+}

@@ -1,0 +1,101 @@
+import { randomBytes } from "node:crypto";
+import type { GuestLink } from "./link.js";
+import { OutputReader } from "./output.js";
+import {
+  decodeList,
+  decodeSignaled,
+  decodeStarted,
+  encodeForget,
+  encodeList,
+  encodeResize,
+  encodeSignal,
+  encodeStart,
+} from "./process-codec.js";
+import { StdinFeeder } from "./stdin.js";
+import type { GuestOutput, GuestProcessInfo, GuestProcessSpec, GuestRun } from "./types.js";
+
+/** Managed processes over a link. */
+export class Processes {
+  readonly #link: GuestLink;
+  readonly #feeders = new Map<string, StdinFeeder>();
+
+  constructor(link: GuestLink) {
+    this.#link = link;
+  }
+
+  start(spec: GuestProcessSpec): Promise<{ id: string; pid: number }> {
+    const id = spec.id ?? randomBytes(16).toString("hex");
+    return this.#start(id, spec);
+  }
+
+  async #start(id: string, spec: GuestProcessSpec): Promise<{ id: string; pid: number }> {
+    // No await before the request: what follows in the same turn travels in the same packet.
+    const answer = this.#link.request("start", encodeStart(id, spec), { retry: true });
+    if (spec.stdin || spec.pty) this.#newFeeder(id, 0);
+    try {
+      return { id, ...decodeStarted(await answer) };
+    } catch (error) {
+      this.#feeders.delete(id);
+      throw error;
+    }
+  }
+
+  run(spec: GuestProcessSpec, signal?: AbortSignal): GuestRun {
+    const id = spec.id ?? randomBytes(16).toString("hex");
+    const started = this.#start(id, spec);
+    started.catch(() => {});
+    const output = new OutputReader(this.#link, id, 0, signal, started).start();
+    return { id, started, output };
+  }
+
+  async list(): Promise<GuestProcessInfo[]> {
+    const all: GuestProcessInfo[] = [];
+    let after: number | undefined = 0;
+    // The guest keeps 1,280 at most; a page that claims more is not believed.
+    for (let page = 0; after !== undefined && page < 100; page++) {
+      const answer: Buffer = await this.#link.request("list", encodeList(after), { retry: true });
+      const { processes, next } = decodeList(answer);
+      all.push(...processes);
+      after = next;
+    }
+    return all;
+  }
+
+  output(id: string, fromOffset: number, signal?: AbortSignal): AsyncIterable<GuestOutput> {
+    return new OutputReader(this.#link, id, fromOffset, signal);
+  }
+
+  writeStdin(id: string, data: Buffer): Promise<void> {
+    return this.#feeder(id).write(data);
+  }
+
+  closeStdin(id: string): Promise<void> {
+    return this.#feeder(id).end();
+  }
+
+  async resize(id: string, cols: number, rows: number): Promise<void> {
+    await this.#link.request("resize", encodeResize(id, cols, rows), { retry: true });
+  }
+
+  async signal(id: string, signal: NodeJS.Signals, scope: "group" | "all"): Promise<number> {
+    const request = encodeSignal(id, signal, scope);
+    return decodeSignaled(await this.#link.request(`signal ${signal}`, request, { retry: true }));
+  }
+
+  async forget(id: string): Promise<void> {
+    this.#feeders.delete(id);
+    await this.#link.request("forget", encodeForget(id), { retry: true });
+  }
+
+  #newFeeder(id: string, knownOffset: number | undefined): StdinFeeder {
+    const feeder = new StdinFeeder(this.#link, id, knownOffset, () => {
+      if (this.#feeders.get(id) === feeder) this.#feeders.delete(id);
+    });
+    this.#feeders.set(id, feeder);
+    return feeder;
+  }
+
+  #feeder(id: string): StdinFeeder {
+    return this.#feeders.get(id) ?? this.#newFeeder(id, undefined);
+  }
+}

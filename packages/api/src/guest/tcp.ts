@@ -1,0 +1,147 @@
+import { Duplex } from "node:stream";
+import { asGuestError } from "./errors.js";
+import { MAX_PAYLOAD, TCP_WINDOW } from "./frames.js";
+import type { GuestLink } from "./link.js";
+import { PayloadWriter } from "./payload.js";
+import type { GuestSession } from "./session.js";
+import { GuestError } from "./types.js";
+
+const OPERATION = 12;
+
+/** Connects to a port inside the space. The signal matters until it is connected; then the stream is the caller's. */
+export function connectPort(
+  link: GuestLink,
+  port: number,
+  signal: AbortSignal | undefined,
+): Promise<Duplex> {
+  const what = `connect to port ${port}`;
+  const window = link.budget.take(256 << 10);
+  return new Promise((resolve, reject) => {
+    let session: GuestSession | undefined;
+    let id = 0;
+    let sent = 0;
+    let taken = 0;
+    let received = 0;
+    let credited = 0;
+    let connected = false;
+    let over = false;
+    let readEnded = false;
+    let cancel = (): void => {};
+    let resume: (() => void) | undefined;
+
+    const send = (chunk: Buffer, callback: () => void): void => {
+      resume = undefined;
+      let rest = chunk;
+      while (session && rest.length > 0 && sent - taken < TCP_WINDOW && !session.congested) {
+        const room = Math.min(MAX_PAYLOAD, TCP_WINDOW - (sent - taken));
+        const piece = rest.subarray(0, room);
+        session.data(id, piece);
+        sent += piece.length;
+        rest = rest.subarray(piece.length);
+      }
+      if (rest.length === 0) {
+        callback();
+        return;
+      }
+      resume = () => send(rest, callback);
+      if (session?.congested) session.whenWritable(() => resume?.());
+    };
+
+    const stream = new Duplex({
+      allowHalfOpen: true,
+      // It ends when the guest says that both directions have, else bytes on their way would be cut off.
+      autoDestroy: false,
+      read() {
+        const consumed = received - stream.readableLength;
+        if (consumed - credited < window / 4) return;
+        credited = consumed;
+        session?.credit(id, consumed);
+      },
+      write(chunk: Buffer, _encoding, callback) {
+        send(chunk, callback);
+      },
+      final(callback) {
+        session?.end(id);
+        callback();
+      },
+      destroy(error, callback) {
+        settle();
+        if (!over) cancel();
+        over = true;
+        link.budget.give(window);
+        callback(error);
+      },
+    });
+    stream.on("error", () => {});
+
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    };
+    const fail = (error: GuestError): void => {
+      if (!connected) reject(error);
+      stream.destroy(error);
+    };
+    const abort = (): void => fail(new GuestError("aborted", `${what} was aborted`));
+    const timer = setTimeout(
+      () => fail(new GuestError("timeout", `${what}: no answer`)),
+      link.requestTimeoutMs,
+    );
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) {
+      abort();
+      return;
+    }
+    const endReading = (): void => {
+      if (!readEnded) stream.push(null);
+      readEnded = true;
+    };
+    const handler = {
+      what,
+      opened: () => {
+        if (connected) throw new GuestError("protocol", `The guest agent connected twice: ${what}`);
+        connected = true;
+        settle();
+        resolve(stream);
+      },
+      data: (_flags: number, payload: Buffer) => {
+        received += payload.length;
+        const tooMuch = received > credited + window;
+        if (!connected || readEnded || payload.length === 0 || tooMuch) {
+          throw new GuestError("protocol", `The guest agent sent what was not asked for: ${what}`);
+        }
+        stream.push(payload);
+      },
+      ended: endReading,
+      credit: (count: number) => {
+        if (count > sent || count <= taken) {
+          throw new GuestError("protocol", `The guest agent took the impossible: ${what}`);
+        }
+        taken = count;
+        resume?.();
+      },
+      done: () => {
+        over = true;
+        if (!connected)
+          fail(new GuestError("protocol", `The guest agent never connected: ${what}`));
+        endReading();
+        if (stream.readableEnded) stream.destroy();
+        else stream.once("end", () => stream.destroy());
+      },
+      failed: (error: GuestError) => {
+        over = true;
+        fail(error);
+      },
+    };
+    cancel = link.withSession((ready) => {
+      try {
+        const request = new PayloadWriter().u8(OPERATION).u16(port).u32(window).finish();
+        id = ready.open(request, handler);
+        session = ready;
+        cancel = () => ready.cancel(id);
+      } catch (error) {
+        fail(asGuestError(error));
+      }
+    }, fail);
+  });
+}
