@@ -20,6 +20,8 @@ export const ERROR_STATUS = {
   internal: 500,
   space_broken: 502,
   engine_unavailable: 503,
+  /** The audit log can't be written, so nothing may be changed; reads go on. */
+  audit_unavailable: 503,
   timed_out: 504,
   no_space_left: 507,
 } as const satisfies Record<string, number>;

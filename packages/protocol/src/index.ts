@@ -1,5 +1,7 @@
+export * from "./audit.js";
 export * from "./duration.js";
 export * from "./errors.js";
+export * from "./events.js";
 export * from "./exec.js";
 export * from "./files.js";
 export * from "./git.js";

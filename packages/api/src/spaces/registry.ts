@@ -16,6 +16,22 @@ const STATE_AFTER: Record<string, ContainerState> = {
   die: "stopped",
 };
 
+export type SpaceChangeType =
+  | "created"
+  | "started"
+  | "paused"
+  | "woken"
+  | "stopped"
+  | "removed"
+  | "oom";
+
+/** What became of a space's container, whoever brought it about. */
+export interface SpaceChange {
+  type: SpaceChangeType;
+  entry: SpaceEntry;
+  at: Date;
+}
+
 /**
  * The spaces of this node, mirrored from the engine: filled by one list call, kept true by the engine's events.
  * While the event stream is down every look-up lists again, so what it tells is never stale.
@@ -25,6 +41,9 @@ export class SpaceRegistry {
   readonly #stop = new AbortController();
   readonly #gone: ((entry: SpaceEntry) => void)[] = [];
   readonly #stopped: ((entry: SpaceEntry) => void)[] = [];
+  readonly #changed: ((change: SpaceChange) => void)[] = [];
+  /** The state that listeners know of: a change is told once, by the event or by the listing that shows it first. */
+  readonly #told = new WeakMap<SpaceEntry, ContainerState>();
   #connected: () => Promise<void> = async () => {};
   #following = false;
   #refreshing: Promise<void> | undefined;
@@ -63,6 +82,11 @@ export class SpaceRegistry {
     this.#stopped.push(listener);
   }
 
+  /** Calls `listener` with each change of a space, in order, also with those that others make in the engine. */
+  onChange(listener: (change: SpaceChange) => void): void {
+    this.#changed.push(listener);
+  }
+
   /** Runs `task` whenever the engine is there: at the start, and again after it was gone. */
   onConnected(task: () => Promise<void>): void {
     this.#connected = task;
@@ -88,10 +112,18 @@ export class SpaceRegistry {
     return this.#entries.get(entry.name) === entry;
   }
 
+  /** Takes in a space that has just been made. */
   put(entry: SpaceEntry): void {
+    this.#take(entry);
+    this.#tell("created", entry, entry.createdAt);
+  }
+
+  #take(entry: SpaceEntry): void {
     const before = this.#entries.get(entry.name);
     this.#entries.set(entry.name, entry);
-    if (before && before !== entry) this.#tellGone(before);
+    this.#told.set(entry, entry.state);
+    // The same container may have been found by its event already.
+    if (before && before.id !== entry.id) this.#tellGone(before);
   }
 
   /** Forgets a space, or one that never came to be, and tells those who keep something for it. */
@@ -110,16 +142,21 @@ export class SpaceRegistry {
 
   async #refresh(): Promise<void> {
     const listedAt = new Date();
+    // A space that is made while the engine lists is not in the list, but is not gone.
+    const before = this.known();
     const containers = await this.engine.listContainers(this.names.ours);
     const spaces = containers.filter((container) => this.#spaceOf(container) !== undefined);
     const unknown: ContainerSummary[] = [];
     for (const container of spaces) {
       const entry = this.#entries.get(container.labels[LABEL.space] ?? "");
-      if (entry?.id === container.id) entry.setState(container.state, listedAt);
-      else unknown.push(container);
+      if (entry?.id !== container.id) unknown.push(container);
+      else {
+        entry.setState(container.state, listedAt);
+        this.#tellState(entry, entry.state, listedAt);
+      }
     }
     const ids = new Set(spaces.map((container) => container.id));
-    for (const entry of [...this.#entries.values()]) if (!ids.has(entry.id)) this.drop(entry);
+    for (const entry of before) if (!ids.has(entry.id) && this.has(entry)) this.drop(entry);
     for (let at = 0; at < unknown.length; at += INSPECTS_AT_ONCE) {
       await Promise.all(
         unknown.slice(at, at + INSPECTS_AT_ONCE).map((each) => this.#adopt(each.id)),
@@ -148,7 +185,7 @@ export class SpaceRegistry {
     const entry = new SpaceEntry(name, id, spec.data, details.createdAt, details.state);
     entry.learn(details);
     entry.lastActivity = this.activity.of(id) ?? entry.lastActivity;
-    this.put(entry);
+    this.#take(entry);
   }
 
   async #followOnce(): Promise<void> {
@@ -168,13 +205,31 @@ export class SpaceRegistry {
     if (!entry || entry.id !== event.containerId) return;
     const state = STATE_AFTER[event.action];
     if (event.action === "destroy") this.drop(entry);
-    else if (state) entry.setState(state, event.time);
+    else if (event.action === "oom") this.#tell("oom", entry, event.time);
+    else if (state) {
+      entry.setState(state, event.time);
+      this.#tellState(entry, state, event.time);
+    }
     if (event.action === "start") entry.learn(await this.engine.inspectContainer(entry.id));
     if (event.action === "die") for (const listener of this.#stopped) listener(entry);
   }
 
   #tellGone(entry: SpaceEntry): void {
     for (const listener of this.#gone) listener(entry);
+    // One that failed to be made was never told of.
+    if (this.#told.delete(entry)) this.#tell("removed", entry, new Date());
+  }
+
+  #tellState(entry: SpaceEntry, state: ContainerState, at: Date): void {
+    const told = this.#told.get(entry);
+    if (told === undefined || told === state) return;
+    this.#told.set(entry, state);
+    if (state === "running") this.#tell(told === "paused" ? "woken" : "started", entry, at);
+    else if (state !== "created") this.#tell(state, entry, at);
+  }
+
+  #tell(type: SpaceChangeType, entry: SpaceEntry, at: Date): void {
+    for (const listener of this.#changed) listener({ type, entry, at });
   }
 }
 
