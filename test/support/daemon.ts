@@ -125,7 +125,9 @@ export class Daemon {
         ...(body === undefined || raw ? {} : { "content-type": "application/json" }),
         ...(init.headers as Record<string, string> | undefined),
       },
-      ...(body === undefined ? {} : { body: raw ? (body as BodyInit) : JSON.stringify(body) }),
+      ...(body === undefined
+        ? {}
+        : { body: raw ? (body as string | Uint8Array<ArrayBuffer>) : JSON.stringify(body) }),
     });
   }
 

@@ -13,6 +13,7 @@ import {
   type ZodTypeProvider,
 } from "fastify-type-provider-zod";
 import { Authenticator, guard } from "./http/auth.js";
+import { acceptEmptyJson } from "./http/empty-json.js";
 import { handleErrors } from "./http/errors.js";
 import { logRequests } from "./http/request-log.js";
 import { Sessions } from "./keys/sessions.js";
@@ -57,6 +58,7 @@ export async function buildApp(
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
+  acceptEmptyJson(app);
   handleErrors(app);
   logRequests(app);
   await app.register(cookie);

@@ -879,7 +879,8 @@ void process_list(uint32_t stream, struct cursor *cursor) {
 void process_resize(uint32_t stream, struct cursor *cursor) {
   struct process *process = named(stream, cursor);
   if (!process) return;
-  struct winsize size = {.ws_col = get16(cursor), .ws_row = get16(cursor)};
+  struct winsize size = {.ws_col = get16(cursor)};
+  size.ws_row = get16(cursor);
   if (!(process->flags & START_PTY)) {
     reply_error(stream, ENOTTY, STEP_NONE, "the process has no terminal");
   } else if (process->output[0].source.fd < 0 ||
