@@ -32,7 +32,6 @@ export async function ensureBase(address, wanted, { progress, suspend }) {
   }
   await authorize(suspend);
   await makeBase(address, made, progress);
-  await removeOthers(address, made);
   return made;
 }
 
@@ -67,8 +66,8 @@ export async function pull(address, name, progress) {
   }
 }
 
-/** Removes bases made for an earlier list of packages, unless something still uses them. */
-async function removeOthers(address, current) {
+/** Removes bases made from packages for an earlier list of them, unless something uses them. */
+export async function removeOtherBases(address, current) {
   const filters = JSON.stringify({ label: ["clawdspace.base=1"] });
   const images = await engineJson(address, {
     path: `/images/json?filters=${encodeURIComponent(filters)}`,

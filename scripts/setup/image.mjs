@@ -1,5 +1,5 @@
 import { engineJson, engineRequest, followMessages } from "./engine-http.mjs";
-import { ensureBase, imageExists, pull } from "./image-base.mjs";
+import { ensureBase, imageExists, pull, removeOtherBases } from "./image-base.mjs";
 import { excerpt } from "./run.mjs";
 import { SetupError } from "./setup-error.mjs";
 import { hashFiles, ROOT, readFiles } from "./sources.mjs";
@@ -8,6 +8,7 @@ import { packTar } from "./tar.mjs";
 const IMAGE = "clawdspace:latest";
 const DEFAULT_BASE = "debian:bookworm-slim";
 const CONTEXT = ["docker", "packages/guest"];
+const BUILD_LABEL = "clawdspace.build";
 const SOURCE_LABEL = "clawdspace.source";
 const PROXY_VARIABLES = ["http_proxy", "https_proxy", "no_proxy"].flatMap((name) => [
   name,
@@ -34,7 +35,8 @@ export async function ensureImage(address, context) {
   }
   const from = await ensureBase(address, base, context);
   await build(address, files, from, source, progress);
-  if (present) await removeReplaced(address);
+  await removeLeftovers(address);
+  await removeOtherBases(address, from);
   return { name: IMAGE, detail: `${IMAGE} from ${from}` };
 }
 
@@ -96,9 +98,12 @@ async function build(address, files, from, source, progress) {
   }
 }
 
-/** The image that lost its name to the new one goes, unless a space still runs on it. */
-async function removeReplaced(address) {
-  const filters = JSON.stringify({ dangling: ["true"], label: [SOURCE_LABEL] });
+/**
+ * Removes what builds leave behind: the image that lost its name to the new one, unless a space
+ * still runs on it, and the stage that compiled the guest agent, which would keep an old base.
+ */
+async function removeLeftovers(address) {
+  const filters = JSON.stringify({ dangling: ["true"], label: [BUILD_LABEL] });
   const images = await engineJson(address, {
     path: `/images/json?filters=${encodeURIComponent(filters)}`,
   });
