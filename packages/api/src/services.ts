@@ -61,7 +61,7 @@ export function createServices(
   const commands = new CommandRunner(hosts);
   const git = new GitService(commands);
   const writeFile = async (entry: SpaceEntry, path: string, data: Buffer) => {
-    await (await guests.of(entry)).files.writeAll(path, data);
+    await (await guests.of(entry)).files.writeAll(path, data, { mode: 0o600 });
   };
   const spaces = new SpaceService(
     {

@@ -8,7 +8,7 @@ export function acceptEmptyJson(app: FastifyInstance): void {
     { parseAs: "string" },
     (request, body, done) => {
       if (body.length === 0) done(null, undefined);
-      else parse(request, body, done);
+      else void parse(request, body, done);
     },
   );
 }
