@@ -8,10 +8,18 @@ const project = (name: string, include: string[], timeout: number) => ({
 export default defineConfig({
   test: {
     projects: [
-      project("unit", ["packages/*/src/**/*.test.ts", "scripts/**/*.test.mjs"], 20_000),
+      project(
+        "unit",
+        [
+          "packages/*/src/**/*.test.ts",
+          "scripts/**/*.test.mjs",
+          "test/contract/fake-engine.test.ts",
+        ],
+        20_000,
+      ),
       project(
         "contract",
-        ["test/contract/**/*.test.ts", "packages/guest/test/**/*.test.ts"],
+        ["test/contract/**/!(fake-engine).test.ts", "packages/guest/test/**/*.test.ts"],
         120_000,
       ),
       {

@@ -23,6 +23,20 @@ export const EnvSchema = z
 /** A path below /workspace as the file routes take it: "/a.txt" is /workspace/a.txt. */
 export const WorkspacePathSchema = noNul("a path").max(4096);
 
+const HOST = /[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::\d+)?/.source;
+const COMPONENT = /[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*/.source;
+const TAG = /\w[\w.-]{0,127}/.source;
+const DIGEST = /[a-zA-Z0-9+._-]+:[0-9a-fA-F]{32,}/.source;
+
+/** An image as Docker's reference grammar has it: [HOST[:PORT]/]NAME[/NAME…][:TAG][@DIGEST], or an id. */
+export const ImageReferenceSchema = z
+  .string()
+  .max(512)
+  .regex(
+    new RegExp(`^(?:${HOST}/)?${COMPONENT}(?:/${COMPONENT})*(?::${TAG})?(?:@${DIGEST})?$`),
+    "is no valid image reference",
+  );
+
 const GIT_REF = /^(?!-)(?!.*\.\.)[^\s~^:?*[\\\x00-\x20\x7f]+$/;
 export const GitBranchSchema = z
   .string()
@@ -76,12 +90,7 @@ export const CreateSpaceRequestSchema = z
       .describe('Memory limit, such as "2g" or "512m"'),
     cpus: z.number().min(0.01).max(4096).optional(),
     gpu: z.boolean().optional(),
-    image: z
-      .string()
-      .min(1)
-      .max(512)
-      .regex(/^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$/, "is no valid image reference")
-      .optional(),
+    image: ImageReferenceSchema.optional(),
     template: z
       .string()
       .min(1)

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { durationSchema } from "./duration.js";
 import { sizeSchema } from "./size.js";
-import { EnvSchema, MIN_MEMORY_BYTES } from "./space.js";
+import { EnvSchema, ImageReferenceSchema, MIN_MEMORY_BYTES } from "./space.js";
 
 const MIB = 1024 ** 2;
 
@@ -76,7 +76,7 @@ export const TemplateSchema = z
         memory: sizeSchema(MIN_MEMORY_BYTES).optional(),
         cpus: z.number().min(0.01).max(4096).optional(),
         gpu: z.boolean().optional(),
-        image: z.string().min(1).max(512).optional(),
+        image: ImageReferenceSchema.optional(),
         pids: z.number().int().min(16).max(4_194_304).optional().describe("Processes and threads"),
         disk: sizeSchema(16 * MIB)
           .optional()

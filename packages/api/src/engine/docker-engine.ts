@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { type Duplex, Readable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import Docker from "dockerode";
 import { demux } from "./demux.js";
 import { connectOptions } from "./docker-host.js";
@@ -7,6 +8,7 @@ import {
   toCreateOptions,
   toDetails,
   toEngineError,
+  toEvent,
   toPathStat,
   toStats,
   toSummary,
@@ -21,7 +23,11 @@ import type {
   PullProgress,
 } from "./engine.js";
 import { EngineError } from "./engine.js";
+import { ExecGate } from "./exec-gate.js";
+import { checkReference } from "./image-reference.js";
 import { jsonLines } from "./json-lines.js";
+
+const EXEC_POLL_MS = 10;
 
 const labelFilter = (labels: Record<string, string>) => ({
   label: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
@@ -30,6 +36,7 @@ const labelFilter = (labels: Record<string, string>) => ({
 /** The engine interface over Docker's API (Docker Engine 20.10 and later, Podman's Docker socket). */
 export class DockerEngine implements Engine {
   readonly #docker: Docker;
+  readonly #gate = new ExecGate();
 
   /** @param dockerHost as in DOCKER_HOST: unix://PATH, tcp://HOST:PORT, or a socket's path. Throws `EngineError` on any other. */
   constructor(dockerHost: string) {
@@ -76,7 +83,9 @@ export class DockerEngine implements Engine {
   }
 
   async startContainer(id: string) {
-    await call("Starting the container", () => this.#docker.getContainer(id).start());
+    await call("Starting the container", () =>
+      unlessStatus(304, this.#docker.getContainer(id).start()),
+    );
   }
 
   async stopContainer(id: string, graceSeconds: number) {
@@ -86,7 +95,9 @@ export class DockerEngine implements Engine {
   }
 
   async pauseContainer(id: string) {
-    await call("Pausing the container", () => this.#docker.getContainer(id).pause());
+    await call("Pausing the container", () =>
+      this.#gate.pause(id, () => this.#docker.getContainer(id).pause()),
+    );
   }
 
   async unpauseContainer(id: string) {
@@ -130,6 +141,7 @@ export class DockerEngine implements Engine {
   }
 
   async findImage(ref: string) {
+    checkReference(ref);
     const image = await call("Inspecting the image", () =>
       unlessStatus(404, this.#docker.getImage(ref).inspect()),
     );
@@ -137,6 +149,7 @@ export class DockerEngine implements Engine {
   }
 
   async pullImage(ref: string, onProgress: (progress: PullProgress) => void, signal?: AbortSignal) {
+    checkReference(ref);
     const tagged = /[:@][^/]*$/.test(ref) ? ref : `${ref}:latest`;
     const stream = await call(`Pulling ${ref}`, () =>
       this.#docker.pull(tagged, { abortSignal: signal }),
@@ -154,6 +167,26 @@ export class DockerEngine implements Engine {
   }
 
   async exec(id: string, spec: EngineExecSpec): Promise<EngineExec> {
+    const { value, settled } = await this.#gate.start(id, () => this.#startExec(id, spec));
+    const { exec, socket } = value;
+    socket.once("close", settled);
+    if (spec.pty) await exec.resize({ w: spec.pty.cols, h: spec.pty.rows }).catch(() => {});
+    return {
+      id: exec.id,
+      output: spec.pty ? untagged(socket) : demux(socket),
+      stdin: socket,
+      resize: (cols, rows) =>
+        call("Resizing the terminal", () => exec.resize({ w: cols, h: rows })),
+      inspect: async () => {
+        const state = await call("Inspecting the exec", () => exec.inspect());
+        if (hasBegun(state)) settled();
+        return { running: state.Running, exitCode: state.ExitCode ?? undefined, pid: state.Pid };
+      },
+      close: () => socket.destroy(),
+    };
+  }
+
+  async #startExec(id: string, spec: EngineExecSpec) {
     const tty = spec.pty !== undefined;
     const exec = await call("Creating the exec", () =>
       this.#docker.getContainer(id).exec({
@@ -171,19 +204,10 @@ export class DockerEngine implements Engine {
       exec.start({ hijack: true, stdin: spec.stdin, Tty: tty }),
     );
     socket.on("error", () => {});
-    if (spec.pty) await exec.resize({ w: spec.pty.cols, h: spec.pty.rows }).catch(() => {});
-    return {
-      id: exec.id,
-      output: tty ? untagged(socket) : demux(socket),
-      stdin: socket,
-      resize: (cols, rows) =>
-        call("Resizing the terminal", () => exec.resize({ w: cols, h: rows })),
-      inspect: async () => {
-        const state = await call("Inspecting the exec", () => exec.inspect());
-        return { running: state.Running, exitCode: state.ExitCode ?? undefined, pid: state.Pid };
-      },
-      close: () => socket.destroy(),
+    const begun = async () => {
+      while (!hasBegun(await exec.inspect())) await delay(EXEC_POLL_MS);
     };
+    return { value: { exec, socket }, begun };
   }
 
   async attach(id: string, signal?: AbortSignal): Promise<AttachedStreams> {
@@ -199,13 +223,24 @@ export class DockerEngine implements Engine {
     )) as Duplex;
     socket.on("error", () => {});
     const stdout = Readable.from(payloads(socket), { objectMode: false });
+    // A connection that breaks off, or that we close, is the end of the stream to whoever reads it, and nobody's crash.
+    stdout.on("error", () => {});
     return { stdin: socket, stdout, close: () => socket.destroy() };
   }
 
   async statPath(id: string, path: string) {
-    const head = await call("Looking at a path", () =>
-      unlessStatus(404, this.#docker.getContainer(id).infoArchive({ path })),
-    );
+    const container = this.#docker.getContainer(id);
+    const head = await call("Looking at a path", async () => {
+      try {
+        return await unlessStatus(404, container.infoArchive({ path }));
+      } catch (error) {
+        if (statusOf(error) !== 500) throw error;
+        // The answer to HEAD has no body to say why; the one to GET has.
+        const why = await container.getArchive({ path }).catch((cause: unknown) => cause);
+        if (why instanceof Error && /: not a directory/.test(why.message)) return undefined;
+        throw why instanceof Error ? why : error;
+      }
+    });
     const header = (head as IncomingMessage | undefined)?.headers["x-docker-container-path-stat"];
     return typeof header === "string" ? toPathStat(header) : undefined;
   }
@@ -236,28 +271,21 @@ export class DockerEngine implements Engine {
     since: Date,
     signal: AbortSignal,
   ): AsyncGenerator<EngineEvent> {
-    const stream = await call("Listening to events", () =>
-      this.#docker.getEvents({
+    try {
+      const stream = await this.#docker.getEvents({
         since: Math.floor(since.getTime() / 1000),
         filters: { type: ["container"], ...labelFilter(labels) },
         abortSignal: signal,
-      }),
-    );
-    for await (const line of jsonLines(stream as Readable)) {
-      const event = line as {
-        Action: string;
-        timeNano: number;
-        Actor: { ID: string; Attributes: Record<string, string> };
-      };
-      yield {
-        action: event.Action,
-        containerId: event.Actor.ID,
-        labels: event.Actor.Attributes,
-        time: new Date(event.timeNano / 1e6),
-      };
+      });
+      for await (const line of jsonLines(stream as Readable)) yield toEvent(line);
+    } catch (cause) {
+      if (!signal.aborted) throw toEngineError("Listening to events", cause);
     }
   }
 }
+
+/** Whether the engine has started an exec's command, or has given up on it. */
+const hasBegun = (state: Docker.ExecInspectInfo) => state.Pid > 0 || !state.Running;
 
 async function call<T>(what: string, request: () => Promise<T>): Promise<T> {
   try {
@@ -271,10 +299,12 @@ async function unlessStatus<T>(status: number, request: Promise<T>): Promise<T |
   try {
     return await request;
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === status) return undefined;
+    if (statusOf(error) === status) return undefined;
     throw error;
   }
 }
+
+const statusOf = (error: unknown) => (error as { statusCode?: number }).statusCode;
 
 async function* payloads(socket: Readable): AsyncGenerator<Buffer> {
   for await (const { data } of demux(socket)) yield data;

@@ -6,6 +6,7 @@ import type {
   ContainerStats,
   ContainerSummary,
   EngineErrorKind,
+  EngineEvent,
   PathStat,
   Tmpfs,
   VolumeMount,
@@ -116,6 +117,21 @@ function splitEnv(line: string): [string, string] {
   return at < 0 ? [line, ""] : [line.slice(0, at), line.slice(at + 1)];
 }
 
+/** One line of the engine's events. */
+export function toEvent(line: unknown): EngineEvent {
+  const event = line as {
+    Action: string;
+    timeNano: number;
+    Actor: { ID: string; Attributes: Record<string, string> };
+  };
+  return {
+    action: event.Action,
+    containerId: event.Actor.ID,
+    labels: event.Actor.Attributes,
+    time: new Date(event.timeNano / 1e6),
+  };
+}
+
 export function toStats(raw: Docker.ContainerStats): ContainerStats {
   const memory = raw.memory_stats ?? {};
   const cache = memory.stats?.inactive_file ?? memory.stats?.total_inactive_file ?? 0;
@@ -192,9 +208,8 @@ export function toEngineError(what: string, cause: unknown): EngineError {
       : `${what} failed: ${message ?? String(cause)}`;
     return new EngineError(unreachable ? "unavailable" : "failed", text, { cause });
   }
-  return new EngineError(
-    KINDS[statusCode] ?? "failed",
-    `${what} failed: ${json?.message ?? message}`,
-    { cause },
-  );
+  const why = json?.message ?? message ?? "";
+  // Engines before 23 answer an unpause of what is not paused with status 500.
+  const kind = / is not paused$/.test(why) ? "conflict" : KINDS[statusCode];
+  return new EngineError(kind ?? "failed", `${what} failed: ${why}`, { cause });
 }

@@ -11,10 +11,13 @@ export interface Engine {
   inspectContainer(ref: string): Promise<ContainerDetails>;
   /** Creates without starting. Throws `conflict` where the name is taken, `not_found` where the image is missing. Returns the id. */
   createContainer(spec: ContainerSpec): Promise<string>;
+  /** Starting what runs is no error. Throws `conflict` where it is paused, `invalid` where its command can't be started. */
   startContainer(id: string): Promise<void>;
   /** @param graceSeconds whole seconds between SIGTERM and SIGKILL. Stopping what is stopped is no error. */
   stopContainer(id: string, graceSeconds: number): Promise<void>;
+  /** Waits until commands that are being started run, then freezes all. Throws `conflict` where it doesn't run. */
   pauseContainer(id: string): Promise<void>;
+  /** Throws `conflict` where it isn't paused. */
   unpauseContainer(id: string): Promise<void>;
   /** Kills it where it runs. Removing what is gone is no error. */
   removeContainer(id: string): Promise<void>;
@@ -27,30 +30,39 @@ export interface Engine {
   /** Removing what is gone is no error. Throws `conflict` while a container uses it. */
   removeVolume(name: string): Promise<void>;
 
-  /** undefined where the image is not on the node. */
+  /** undefined where the image is not on the node. Throws `invalid` where the text is no image reference. */
   findImage(ref: string): Promise<ImageSummary | undefined>;
-  /** Pulls and resolves when the image is there. Throws `not_found` or `unavailable` with the registry's own message. */
+  /** Pulls and resolves when the image is there. Throws `invalid`, `not_found` or `failed` with the registry's own message. */
   pullImage(
     ref: string,
     onProgress: (progress: PullProgress) => void,
     signal?: AbortSignal,
   ): Promise<void>;
 
-  /** Starts a command inside a running container. Throws `conflict` where it is paused or stopped. */
+  /**
+   * Starts a command inside a running container. Throws `conflict` where it is paused or stopped. A command or folder that
+   * isn't there is no error of the call: the exec ends with 126, says why on stdout, and never has a pid.
+   */
   exec(id: string, spec: EngineExecSpec): Promise<EngineExec>;
-  /** Connects to the standard streams of the container's first process; closing leaves it running. */
+  /**
+   * Connects to the standard streams of the container's first process; closing leaves it running. A container that is not
+   * started yet can be attached to. Throws `conflict` where it is paused.
+   */
   attach(id: string, signal?: AbortSignal): Promise<AttachedStreams>;
 
-  /** undefined where there is no such path. Works in any state of the container. */
+  /** undefined where there is no such path or container. Works in any state of the container. */
   statPath(id: string, path: string): Promise<PathStat | undefined>;
-  /** The file or folder as a tar stream, its last path segment as the root entry. Throws `not_found`. */
+  /** The file or folder as a tar stream, its last path segment as the root entry; a final symlink as itself. Throws `not_found`. */
   readArchive(id: string, path: string): Promise<Readable>;
-  /** Unpacks a tar stream into an existing folder. Throws `not_found`. */
+  /** Unpacks a tar stream into an existing folder. Throws `not_found`; `failed` where a root is read-only or the archive is none. */
   writeArchive(id: string, folder: string, tar: Readable | Buffer): Promise<void>;
 
-  /** One sample of the container's counters. */
+  /** One sample of the container's counters; all zero where it is stopped. */
   stats(id: string): Promise<ContainerStats>;
-  /** The engine's own events, from `since` on, for containers that carry these labels, until the signal aborts or the connection ends. */
+  /**
+   * The engine's own events for containers that carry these labels, from the whole second of `since` on. Ends when the signal
+   * aborts or the engine closes the connection; throws `unavailable` where that breaks.
+   */
   events(
     labels: Record<string, string>,
     since: Date,
