@@ -78,6 +78,9 @@ export const ExecEventSchema = z.discriminatedUnion("type", [
       .describe("Bytes of output, stdout and stderr together, before this piece"),
   }),
   z.object({ type: z.literal("exit"), ...outcome }),
+  z.object({
+    type: z.enum(["paused", "resumed"]).describe("The space was put to sleep, and woken again"),
+  }),
   z.object({ type: z.literal("error"), error: z.string(), code: z.string() }),
 ]);
 export type ExecEvent = z.infer<typeof ExecEventSchema>;

@@ -7,14 +7,16 @@ export function processEnv(
   image: Record<string, string>,
   space: Record<string, string>,
   request: Record<string, string> | undefined,
+  user: "sandbox" | "root" = "sandbox",
 ): Record<string, string> {
   return {
     PATH,
     HOME: WORKSPACE,
     LANG: "C.UTF-8",
     ...image,
-    USER: "sandbox",
-    LOGNAME: "sandbox",
+    ...(user === "root" ? { HOME: "/root" } : {}),
+    USER: user,
+    LOGNAME: user,
     ...space,
     ...request,
   };

@@ -31,6 +31,16 @@ export class ProcessHosts {
       );
     }
     if (user === "sandbox" && entry.spec.guest) return await this.guests.of(entry);
+    return this.#engineHost(entry, user);
+  }
+
+  /** Every host that may have processes of a space. The first one is where commands run that ask for no user. */
+  async all(entry: SpaceEntry): Promise<ProcessHost[]> {
+    const first = await this.of(entry);
+    return entry.spec.allowRoot ? [first, this.#engineHost(entry, "root")] : [first];
+  }
+
+  #engineHost(entry: SpaceEntry, user: "sandbox" | "root"): EngineProcessHost {
     const key = `${entry.id}:${user}`;
     const known = this.#engineHosts.get(key);
     if (known) return known;
@@ -43,18 +53,22 @@ export class ProcessHosts {
   async spec(
     entry: SpaceEntry,
     command: Command,
-  ): Promise<Pick<GuestProcessSpec, "argv" | "env" | "cwd">> {
+  ): Promise<Pick<GuestProcessSpec, "argv" | "env"> & { cwd: string }> {
     const { cwd = "." } = command;
     return {
       argv:
         typeof command.command === "string" ? ["/bin/sh", "-c", command.command] : command.command,
-      env: processEnv(entry.imageEnv, await this.envs.of(entry), command.env),
+      env: processEnv(entry.imageEnv, await this.envs.of(entry), command.env, command.user),
       cwd: isAbsolute(cwd) ? cwd : resolve(WORKSPACE, cwd),
     };
   }
 
-  /** Lets go of what is kept for a space that is gone. */
+  /** Lets go of what is kept of a space's processes, as when it stopped or is gone. */
   forget(entry: SpaceEntry): void {
-    for (const user of ["sandbox", "root"]) this.#engineHosts.delete(`${entry.id}:${user}`);
+    for (const user of ["sandbox", "root"]) {
+      const key = `${entry.id}:${user}`;
+      this.#engineHosts.get(key)?.close();
+      this.#engineHosts.delete(key);
+    }
   }
 }

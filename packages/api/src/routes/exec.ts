@@ -10,6 +10,7 @@ import { disconnectSignal } from "../http/disconnect.js";
 import { sendNdjson, wantsNdjson } from "../http/ndjson.js";
 import { captureExec } from "../processes/capture.js";
 import { toExecEvents } from "../processes/exec-events.js";
+import type { ExecService } from "../processes/exec-service.js";
 import type { Services } from "../services.js";
 
 export const execRoutes =
@@ -29,8 +30,25 @@ export const execRoutes =
         const body: ExecRequest = request.body;
         const output = exec.run(request.params.name, body, signal);
         if (!wantsNdjson(request)) return await captureExec(output, body);
-        const events: AsyncIterable<ExecEvent> = toExecEvents(output, body);
-        await sendNdjson(request, reply, events, signal);
+        await sendNdjson(request, reply, streamed(output, body), signal);
       },
     );
   };
+
+/** Waits for the start, whose failure is an ordinary error, then lets the answer begin. */
+async function* streamed(
+  output: ReturnType<ExecService["run"]>,
+  body: ExecRequest,
+): AsyncGenerator<ExecEvent | undefined> {
+  const first = await output.next();
+  try {
+    yield undefined;
+    const all = async function* () {
+      if (!first.done) yield first.value;
+      yield* output;
+    };
+    yield* toExecEvents(all(), body);
+  } finally {
+    await output.return(undefined);
+  }
+}

@@ -39,6 +39,7 @@ export interface SpaceChange {
 export class SpaceRegistry {
   readonly #entries = new Map<string, SpaceEntry>();
   readonly #stop = new AbortController();
+  readonly #added: ((entry: SpaceEntry) => void)[] = [];
   readonly #gone: ((entry: SpaceEntry) => void)[] = [];
   readonly #stopped: ((entry: SpaceEntry) => void)[] = [];
   readonly #changed: ((change: SpaceChange) => void)[] = [];
@@ -70,6 +71,11 @@ export class SpaceRegistry {
 
   close(): void {
     this.#stop.abort();
+  }
+
+  /** Calls `listener` with each space that becomes known: found in the engine, or made. */
+  onAdded(listener: (entry: SpaceEntry) => void): void {
+    this.#added.push(listener);
   }
 
   /** Calls `listener` with each space whose container is gone, whoever removed it. */
@@ -124,6 +130,7 @@ export class SpaceRegistry {
     this.#told.set(entry, entry.state);
     // The same container may have been found by its event already.
     if (before && before.id !== entry.id) this.#tellGone(before);
+    if (before !== entry) for (const listener of this.#added) listener(entry);
   }
 
   /** Forgets a space, or one that never came to be, and tells those who keep something for it. */

@@ -17,6 +17,7 @@ export class SpaceEntry {
   /** Requests and processes that need the space awake. */
   uses = 0;
   #idle: (() => void)[] = [];
+  readonly #onState = new Set<(state: ContainerState) => void>();
 
   constructor(
     readonly name: string,
@@ -36,9 +37,17 @@ export class SpaceEntry {
   /** Takes a state as of a moment; what is older than the state known already is ignored. */
   setState(state: ContainerState, at = new Date()): void {
     if (at < this.#stateSince) return;
+    const changed = this.#state !== state;
     this.#state = state;
     this.#stateSince = at;
     if (state !== "running" && state !== "paused") this.startedAt = undefined;
+    if (changed) for (const listener of [...this.#onState]) listener(state);
+  }
+
+  /** Calls `listener` with each new state until the returned function is called. */
+  onState(listener: (state: ContainerState) => void): () => void {
+    this.#onState.add(listener);
+    return () => this.#onState.delete(listener);
   }
 
   /** Notes that the space is used now. */
