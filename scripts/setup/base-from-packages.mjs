@@ -88,8 +88,8 @@ async function importOutput(address, name, argv, input, scratch, progress) {
       upload.destroy(new SetupError(`mmdebstrap failed (exit code ${code}).\n\n${excerpt(log)}`));
   });
 
-  const [repo, tag] = name.split(":");
-  const query = new URLSearchParams({ fromSrc: "-", repo, tag });
+  // The tag goes with the name: Podman overlooks it as a parameter of its own.
+  const query = new URLSearchParams({ fromSrc: "-", repo: name });
   query.append("changes", 'LABEL clawdspace.base="1"');
   query.append("changes", 'CMD ["bash"]');
   const answer = await engineRequest(address, {
