@@ -18,6 +18,11 @@ import { handleErrors } from "./http/errors.js";
 import { logRequests } from "./http/request-log.js";
 import { Sessions } from "./keys/sessions.js";
 import { execRoutes } from "./routes/exec.js";
+import { fileRoutes } from "./routes/files.js";
+import { archiveRoutes } from "./routes/files-archive.js";
+import { rawFileRoutes } from "./routes/files-raw.js";
+import { fileSearchRoutes } from "./routes/files-search.js";
+import { uploadRoutes } from "./routes/files-upload.js";
 import { gitRoutes } from "./routes/git.js";
 import { healthRoutes } from "./routes/health.js";
 import { keyRoutes } from "./routes/keys.js";
@@ -90,6 +95,15 @@ export async function buildApp(
     guard(guarded, authenticator);
     await guarded.register(spaceRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(execRoutes(services), { prefix: "/api/spaces" });
+    for (const routes of [
+      fileRoutes,
+      rawFileRoutes,
+      archiveRoutes,
+      uploadRoutes,
+      fileSearchRoutes,
+    ]) {
+      await guarded.register(routes(services), { prefix: "/api/spaces" });
+    }
     await guarded.register(gitRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(statsRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(systemRoutes(services), { prefix: "/api/system" });

@@ -2,6 +2,13 @@ import { join } from "node:path";
 import type { FastifyBaseLogger } from "fastify";
 import type { Config } from "./config.js";
 import type { Engine } from "./engine/engine.js";
+import { FileAccess } from "./files/file-access.js";
+import { FileService } from "./files/file-service.js";
+import { FolderTransfers } from "./files/folder-transfers.js";
+import { SearchService } from "./files/search-service.js";
+import { Transfers } from "./files/transfers.js";
+import { WatchService } from "./files/watch-service.js";
+import { WorkspacePath } from "./files/workspace-path.js";
 import { GitService } from "./git/git-service.js";
 import { KeyStore } from "./keys/key-store.js";
 import { CommandRunner } from "./processes/command-runner.js";
@@ -32,6 +39,11 @@ export interface Services {
   guests: Guests;
   hosts: ProcessHosts;
   exec: ExecService;
+  files: FileService;
+  transfers: Transfers;
+  folders: FolderTransfers;
+  searches: SearchService;
+  watches: WatchService;
   git: GitService;
   stats: StatsService;
   system: SystemService;
@@ -61,7 +73,8 @@ export function createServices(
   const commands = new CommandRunner(hosts);
   const git = new GitService(commands);
   const writeFile = async (entry: SpaceEntry, path: string, data: Buffer) => {
-    await (await guests.of(entry)).files.writeAll(path, data, { mode: 0o600 });
+    const { bytes } = WorkspacePath.fromBytes(Buffer.from(path));
+    await (await access.of(entry)).writeAll(bytes, data, { mode: 0o600 });
   };
   const spaces = new SpaceService(
     {
@@ -76,6 +89,7 @@ export function createServices(
     },
     furnishWith({ envs, hosts, git, commands, writeFile }),
   );
+  const access = new FileAccess(engine, guests, spaces);
   const stats = new StatsService(engine, spaces, guests);
   const sleep = new AutoSleep({ spaces, registry, activity, log }, config);
   registry.onStopped((entry) => guests.close(entry));
@@ -102,6 +116,11 @@ export function createServices(
     guests,
     hosts,
     exec: new ExecService(spaces, commands),
+    files: new FileService(access),
+    transfers: new Transfers(access),
+    folders: new FolderTransfers(access, join(config.dataDir, "uploads")),
+    searches: new SearchService(access, commands),
+    watches: new WatchService(spaces, guests),
     git,
     stats,
     system,

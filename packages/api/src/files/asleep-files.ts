@@ -1,0 +1,205 @@
+import { isUtf8 } from "node:buffer";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { type Engine, EngineError, type PathStat } from "../engine/engine.js";
+import { GuestError, type GuestReadOptions } from "../guest/types.js";
+import { WORKSPACE } from "../spaces/container-spec.js";
+import { ArchiveEntries, contentOf } from "./archive-entries.js";
+import { archiveTree } from "./archive-tree.js";
+import type { DirEntry, FileFacts, ReadableFiles, TreeEntry, TreeOptions } from "./space-files.js";
+
+/** The engine sends a folder with all contents, so a listing that would take more than this is had by a wake instead. */
+const MAX_LISTING_BYTES = 16 * 1024 ** 2;
+const MAX_LISTING_MS = 1000;
+/** The engine sends a file from its start; a range that begins later than this is had by a wake. */
+const MAX_SKIPPED_BYTES = 64 * 1024 ** 2;
+const DEFAULT_PAGE = 1000;
+
+/** Says that something can't be had from a sleeping space, or not cheaply, though an awake one would tell it. */
+export class NeedsAwake extends Error {
+  override readonly name = "NeedsAwake";
+}
+
+/**
+ * The files of a space that sleeps, by the engine's archive calls, without waking it. Since the engine looks as root
+ * and follows symlinks anywhere in the space, each step of a path is looked at first; nothing runs there meanwhile.
+ */
+export class AsleepFiles implements ReadableFiles {
+  constructor(
+    private readonly engine: Engine,
+    private readonly containerId: string,
+  ) {}
+
+  async stat(path: Buffer, options: { followLinks?: boolean } = {}): Promise<FileFacts> {
+    const { stat } = await this.#resolve(path, options.followLinks ?? false);
+    return toFacts(stat);
+  }
+
+  async list(path: Buffer, options: { cursor?: string; limit?: number } = {}) {
+    if (options.cursor !== undefined) throw new NeedsAwake("pages follow from an awake space only");
+    const limit = options.limit ?? DEFAULT_PAGE;
+    const entries: DirEntry[] = [];
+    for await (const { path: name, facts, target } of this.#entries(path, {
+      contents: false,
+      topOnly: true,
+    })) {
+      entries.push({ name, ...facts, ...(target ? { target } : {}) });
+      if (entries.length > limit) throw new NeedsAwake("more entries than a page holds");
+    }
+    return { entries };
+  }
+
+  async read(path: Buffer, options: GuestReadOptions = {}) {
+    const { offset = 0, length = Number.POSITIVE_INFINITY, signal } = options;
+    if (options.ifMatch !== undefined) throw new NeedsAwake("etags come from an awake space only");
+    if (offset > MAX_SKIPPED_BYTES) throw new NeedsAwake("the range begins far into the file");
+    const { location, stat } = await this.#resolve(path, true);
+    if (stat.type === "dir") throw new GuestError("is_directory", "is a folder");
+    if (stat.type !== "file") throw new GuestError("invalid", "is neither a file nor a folder");
+    signal?.throwIfAborted();
+    const archive = await this.#archive(location);
+    const { done, value: entry } = await archive.next();
+    if (done || entry.header.type !== "file") {
+      archive.close();
+      throw new NeedsAwake("the engine sends something else");
+    }
+    const size = entry.header.size ?? 0;
+    const stream = Readable.from(slice(contentOf(entry), offset, length), { objectMode: false });
+    const abort = () => stream.destroy(new GuestError("aborted", "the read was given up"));
+    signal?.addEventListener("abort", abort, { once: true });
+    stream.once("close", () => {
+      signal?.removeEventListener("abort", abort);
+      archive.close();
+    });
+    return { stat: { ...toFacts(stat), size }, stream };
+  }
+
+  async readAll(path: Buffer, options: { maxBytes: number; signal?: AbortSignal }) {
+    const { stat, stream } = await this.read(path, {
+      length: options.maxBytes,
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    const data = await buffer(stream);
+    return { stat, data, truncated: stat.size > data.length };
+  }
+
+  async readlink(path: Buffer): Promise<Buffer> {
+    const { location, stat } = await this.#resolve(path, false);
+    if (stat.type !== "symlink") throw new GuestError("invalid", "is no symlink");
+    const archive = await this.#archive(location);
+    try {
+      const { done, value: entry } = await archive.next();
+      if (done || !entry.header.linkname) throw new NeedsAwake("the engine tells no target");
+      return exactly(entry.header.linkname);
+    } finally {
+      archive.close();
+    }
+  }
+
+  async *tree(path: Buffer, { contents, signal }: TreeOptions): AsyncGenerator<TreeEntry> {
+    for await (const entry of this.#entries(path, { contents, topOnly: false })) {
+      signal.throwIfAborted();
+      yield entry;
+    }
+  }
+
+  /** Everything below a folder. Throws `NeedsAwake` where that is more than a listing may cost, unless contents are wanted. */
+  async *#entries(
+    path: Buffer,
+    { contents, topOnly }: { contents: boolean; topOnly: boolean },
+  ): AsyncGenerator<TreeEntry> {
+    const { location, stat } = await this.#resolve(path, true);
+    if (stat.type !== "dir") throw new GuestError("not_directory", "is not a folder");
+    const until = Date.now() + MAX_LISTING_MS;
+    const archive = await this.#archive(location, (bytes) => {
+      if (contents || (bytes <= MAX_LISTING_BYTES && Date.now() <= until)) return;
+      throw new NeedsAwake("the folder is large");
+    });
+    const root = `${location.slice(location.lastIndexOf("/") + 1)}/`;
+    const folder = Buffer.from(location.slice(WORKSPACE.length + 1) || ".");
+    try {
+      yield* archiveTree(archive, { files: this, folder, root, topOnly, bytesOf: exactly });
+    } finally {
+      archive.close();
+    }
+  }
+
+  /** Finds where a path leads, refusing each symlink that leads out of the workspace. */
+  async #resolve(path: Buffer, followLast: boolean): Promise<{ location: string; stat: PathStat }> {
+    const names = path.toString() === "." ? [] : exactly(path).toString().split("/");
+    let location = WORKSPACE;
+    let stat = await this.#find(location);
+    for (const [at, name] of names.entries()) {
+      if (stat.type !== "dir") throw new GuestError("not_directory", "is not a folder");
+      location = `${location}/${name}`;
+      stat = await this.#find(location);
+      if (stat.type !== "symlink" || (at === names.length - 1 && !followLast)) continue;
+      // The engine tells the end of the whole chain of links.
+      location = stat.linkTarget ?? "";
+      if (location !== WORKSPACE && !location.startsWith(`${WORKSPACE}/`)) {
+        throw new GuestError("outside", "a symlink leads out of the workspace");
+      }
+      stat = await this.#find(location);
+      if (stat.type === "symlink") throw new NeedsAwake("a link that the engine does not resolve");
+    }
+    return { location, stat };
+  }
+
+  async #find(location: string): Promise<PathStat> {
+    const stat = await this.#look(location);
+    if (!stat) throw new GuestError("not_found", "there is no such file or folder");
+    return stat;
+  }
+
+  async #look(location: string): Promise<PathStat | undefined> {
+    return await unlessBeyond(this.engine.statPath(this.containerId, location));
+  }
+
+  async #archive(location: string, onBytes?: (total: number) => void): Promise<ArchiveEntries> {
+    const archive = this.engine.readArchive(this.containerId, location);
+    return new ArchiveEntries(await unlessBeyond(archive), onBytes ? { onBytes } : {});
+  }
+}
+
+const toFacts = ({ type, size, mode, mtime }: PathStat): FileFacts => ({
+  type,
+  size,
+  mtimeMs: mtime.getTime(),
+  mode,
+});
+
+/** Bytes of a text that stands for them exactly; the engine's answers can't carry names that are not UTF-8. */
+function exactly(text: string | Buffer): Buffer {
+  if (Buffer.isBuffer(text) ? !isUtf8(text) : text.includes("\ufffd")) {
+    throw new NeedsAwake("a name is not UTF-8");
+  }
+  return Buffer.from(text);
+}
+
+/** What the engine stumbles over, an awake space may still answer; only an engine that is gone is a failure. */
+async function unlessBeyond<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    if (cause instanceof EngineError && cause.kind !== "unavailable") {
+      throw new NeedsAwake("the engine does not tell", { cause });
+    }
+    throw cause;
+  }
+}
+
+async function* slice(
+  pieces: AsyncIterable<Buffer>,
+  offset: number,
+  length: number,
+): AsyncGenerator<Buffer> {
+  let skip = offset;
+  let left = length;
+  for await (const piece of pieces) {
+    const wanted = piece.subarray(Math.min(skip, piece.length)).subarray(0, left);
+    skip = Math.max(0, skip - piece.length);
+    left -= wanted.length;
+    if (wanted.length > 0) yield wanted;
+    if (left <= 0) return;
+  }
+}
