@@ -25,6 +25,7 @@ const EnvironmentSchema = z.object({
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, "must be lower-case letters, digits and '-'")
     .default("clawdspace"),
+  CLAWDSPACE_SUBNET: z.cidrv4("must be an IPv4 network such as 10.213.0.0/20").optional(),
   CLAWDSPACE_GUEST: z.enum(["on", "off"]).default("on"),
   DOCKER_HOST: z.string().min(1).default("unix:///var/run/docker.sock"),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
@@ -49,6 +50,8 @@ export interface Config {
   configDir: string;
   /** Prefix of everything that this daemon makes in the engine. */
   namespace: string;
+  /** The network of the spaces as CIDR; the engine chooses where unset. */
+  subnet: string | undefined;
   /** Whether spaces get the guest agent; off, commands run as execs of the engine. */
   guest: boolean;
   dockerHost: string;
@@ -82,6 +85,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
         join(env.XDG_CONFIG_HOME || join(homedir(), ".config"), "clawdspace"),
     ),
     namespace: env.CLAWDSPACE_NAMESPACE,
+    subnet: env.CLAWDSPACE_SUBNET,
     guest: env.CLAWDSPACE_GUEST === "on",
     dockerHost: env.DOCKER_HOST,
     logLevel: env.LOG_LEVEL,

@@ -11,6 +11,7 @@ import { WatchService } from "./files/watch-service.js";
 import { WorkspacePath } from "./files/workspace-path.js";
 import { GitService } from "./git/git-service.js";
 import { KeyStore } from "./keys/key-store.js";
+import { NetworkService } from "./network/network-service.js";
 import { CommandRunner } from "./processes/command-runner.js";
 import { ExecService } from "./processes/exec-service.js";
 import { ProcessHosts } from "./processes/process-hosts.js";
@@ -20,6 +21,7 @@ import { EnvStore } from "./spaces/env-store.js";
 import { furnishWith } from "./spaces/furnish.js";
 import { Guests } from "./spaces/guests.js";
 import { ImagePreparer } from "./spaces/image-preparer.js";
+import { Isolation } from "./spaces/isolation.js";
 import { Names } from "./spaces/names.js";
 import { SpaceRegistry } from "./spaces/registry.js";
 import type { SpaceEntry } from "./spaces/space-entry.js";
@@ -36,6 +38,7 @@ export interface Services {
   keys: KeyStore;
   spaces: SpaceService;
   templates: TemplateStore;
+  network: NetworkService;
   guests: Guests;
   hosts: ProcessHosts;
   exec: ExecService;
@@ -69,6 +72,13 @@ export function createServices(
   const activity = new ActivityStore(join(config.dataDir, "activity.json"));
   const registry = new SpaceRegistry(engine, names, activity, log);
   const images = new ImagePreparer(engine, names, config);
+  const network = new NetworkService({
+    engine,
+    names,
+    log,
+    helperImage: config.image,
+    subnet: config.subnet,
+  });
   const system = new SystemService(engine, config.dataDir);
   const commands = new CommandRunner(hosts);
   const git = new GitService(commands);
@@ -83,6 +93,8 @@ export function createServices(
       names,
       templates,
       images,
+      network,
+      isolation: new Isolation(engine, config.configDir),
       defaults: { image: config.image, gpuImage: config.gpuImage },
       hasGpu: async () => (await system.capabilities()).gpu,
       log,
@@ -98,6 +110,7 @@ export function createServices(
     hosts.forget(entry);
     stats.forget(entry);
     sleep.forget(entry);
+    network.release(entry.spec.address);
     envs
       .remove(entry)
       .catch((error: unknown) => log.warn({ err: error }, "could not remove a file"));
@@ -113,6 +126,7 @@ export function createServices(
     keys,
     spaces,
     templates,
+    network,
     guests,
     hosts,
     exec: new ExecService(spaces, commands),
@@ -128,7 +142,11 @@ export function createServices(
       await keys.load();
       await templates.prepare();
       await activity.load();
-      registry.onConnected(tidy);
+      await network.start();
+      registry.onConnected(async () => {
+        await network.check();
+        await tidy();
+      });
       registry.follow();
       sleep.start();
       tidying = setInterval(() => {
@@ -139,6 +157,7 @@ export function createServices(
     },
     async stop() {
       clearInterval(tidying);
+      network.stop();
       await sleep.stop();
       registry.close();
       guests.closeAll();

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ErrorBodySchema } from "./errors.js";
+import { SpaceSecuritySchema } from "./security.js";
 import { sizeSchema } from "./size.js";
 
 export const MIN_MEMORY_BYTES = 16 * 1024 ** 2;
@@ -78,6 +79,7 @@ export const SpaceSchema = z
     description: z.string().optional(),
     labels: LabelsSchema.optional(),
     gpu: z.boolean().optional(),
+    security: SpaceSecuritySchema.optional().describe("What confines it; told of one space only"),
   })
   .meta({ id: "Space" });
 export type Space = z.infer<typeof SpaceSchema>;

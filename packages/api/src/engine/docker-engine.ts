@@ -13,6 +13,8 @@ import {
   toStats,
   toSummary,
 } from "./docker-mapping.js";
+import { toNetwork, toNetworkOptions } from "./docker-network.js";
+import { hasSeccomp, toMissingLimits } from "./docker-security.js";
 import type {
   AttachedStreams,
   ContainerSpec,
@@ -20,6 +22,7 @@ import type {
   EngineEvent,
   EngineExec,
   EngineExecSpec,
+  NetworkSpec,
   PullProgress,
 } from "./engine.js";
 import { EngineError } from "./engine.js";
@@ -59,6 +62,8 @@ export class DockerEngine implements Engine {
       containersPaused: info.ContainersPaused,
       images: info.Images,
       runtimes: Object.keys(info.Runtimes ?? {}),
+      missingLimits: toMissingLimits(info),
+      seccomp: hasSeccomp(info),
     };
   }
 
@@ -128,15 +133,33 @@ export class DockerEngine implements Engine {
     });
   }
 
-  async createVolume(name: string, labels: Record<string, string>) {
+  async createVolume(name: string, labels: Record<string, string>, folder?: string) {
+    const DriverOpts = folder ? { type: "none", o: "bind", device: folder } : {};
     await call("Creating the volume", () =>
-      this.#docker.createVolume({ Name: name, Labels: labels }),
+      this.#docker.createVolume({ Name: name, Labels: labels, DriverOpts }),
     );
   }
 
   async removeVolume(name: string) {
     await call("Removing the volume", () =>
       unlessStatus(404, this.#docker.getVolume(name).remove()),
+    );
+  }
+
+  async findNetwork(name: string) {
+    const network = await call("Inspecting the network", () =>
+      unlessStatus(404, this.#docker.getNetwork(name).inspect()),
+    );
+    return network && toNetwork(network);
+  }
+
+  async createNetwork(spec: NetworkSpec) {
+    await call("Creating the network", () => this.#docker.createNetwork(toNetworkOptions(spec)));
+  }
+
+  async removeNetwork(name: string) {
+    await call("Removing the network", () =>
+      unlessStatus(404, this.#docker.getNetwork(name).remove()),
     );
   }
 

@@ -1,4 +1,5 @@
 import type Docker from "dockerode";
+import { toSecurity } from "./docker-security.js";
 import type {
   ContainerDetails,
   ContainerSpec,
@@ -31,7 +32,13 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
     HostConfig: {
       Init: spec.init,
       CapDrop: ["ALL"],
-      SecurityOpt: ["no-new-privileges"],
+      CapAdd: spec.capAdd ?? [],
+      SecurityOpt: [
+        "no-new-privileges",
+        ...(spec.seccompProfile ? [`seccomp=${spec.seccompProfile}`] : []),
+      ],
+      ...(spec.runtime ? { Runtime: spec.runtime } : {}),
+      ...(spec.dns ? { Dns: spec.dns } : {}),
       ReadonlyRootfs: spec.readonlyRootfs,
       Memory: spec.memoryBytes,
       MemorySwap: spec.memoryBytes,
@@ -45,6 +52,13 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
       Tmpfs: Object.fromEntries(spec.tmpfs.map(toTmpfs)),
       ...(spec.gpu ? { DeviceRequests: [{ Driver: "", Count: -1, Capabilities: [["gpu"]] }] } : {}),
     },
+    ...(spec.address
+      ? {
+          NetworkingConfig: {
+            EndpointsConfig: { [spec.network]: { IPAMConfig: { IPv4Address: spec.address } } },
+          },
+        }
+      : {}),
   };
 }
 
@@ -109,6 +123,7 @@ export function toDetails(info: Docker.ContainerInspectInfo): ContainerDetails {
     pid: info.State.Pid ?? 0,
     exitCode: info.State.ExitCode ?? 0,
     oomKilled: info.State.OOMKilled ?? false,
+    security: toSecurity(info),
   };
 }
 

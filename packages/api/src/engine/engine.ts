@@ -25,10 +25,20 @@ export interface Engine {
   renameContainer(id: string, name: string): Promise<void>;
 
   listVolumes(labels: Record<string, string>): Promise<VolumeSummary[]>;
-  /** Creating a volume that exists changes nothing. */
-  createVolume(name: string, labels: Record<string, string>): Promise<void>;
+  /**
+   * Creating a volume that exists changes nothing.
+   * @param folder an existing folder of the engine's node that the volume is, in place of one of the engine's own
+   */
+  createVolume(name: string, labels: Record<string, string>, folder?: string): Promise<void>;
   /** Removing what is gone is no error. Throws `conflict` while a container uses it. */
   removeVolume(name: string): Promise<void>;
+
+  /** undefined where there is no such network. */
+  findNetwork(name: string): Promise<NetworkSummary | undefined>;
+  /** Makes a bridge network whose containers may be given addresses of their own. Throws `conflict` where the name or the subnet is taken. */
+  createNetwork(spec: NetworkSpec): Promise<void>;
+  /** Removing what is gone is no error. Throws `conflict` while a container is attached. */
+  removeNetwork(name: string): Promise<void>;
 
   /** undefined where the image is not on the node. Throws `invalid` where the text is no image reference. */
   findImage(ref: string): Promise<ImageSummary | undefined>;
@@ -96,6 +106,10 @@ export interface EngineInfo {
   containersPaused: number;
   images: number;
   runtimes: string[];
+  /** Limits that this engine can't set on containers, and would leave out without a word. */
+  missingLimits: ("memory" | "cpus" | "pids")[];
+  /** Whether containers get a seccomp profile without asking for one. */
+  seccomp: boolean;
 }
 
 export type ContainerState = "created" | "running" | "paused" | "stopped";
@@ -117,6 +131,33 @@ export interface ContainerDetails extends ContainerSummary {
   oomKilled: boolean;
   /** The environment that the engine gives each process: the image's and the container's own. */
   env: Record<string, string>;
+  security: ContainerSecurity;
+}
+
+/** What confines a container, as the engine tells it. */
+export interface ContainerSecurity {
+  user: string;
+  privileged: boolean;
+  /** Capabilities beyond none; "default" stands for those that the engine gives unless told otherwise. */
+  capabilities: string[];
+  noNewPrivileges: boolean;
+  /** "default" (the engine's), "custom", or "unconfined". */
+  seccomp: "default" | "custom" | "unconfined";
+  runtime: string;
+  readonlyRootfs: boolean;
+  networkMode: string;
+  address: string | undefined;
+  memoryBytes: number;
+  /** Memory and swap together; equal to `memoryBytes` where swap is refused, -1 where it has no limit. */
+  memorySwapBytes: number;
+  cpus: number;
+  pids: number;
+  init: boolean;
+  maskedPaths: string[];
+  readonlyPaths: string[];
+  tmpfs: Record<string, string>;
+  /** Where host folders or devices are visible: "source:target". */
+  hostMounts: string[];
 }
 
 export interface ContainerSpec {
@@ -133,8 +174,18 @@ export interface ContainerSpec {
   pids: number;
   volumes: VolumeMount[];
   tmpfs: Tmpfs[];
-  /** "none", "bridge" or the name of a network. */
+  /** "none", "host", "bridge" or the name of a network. */
   network: string;
+  /** An IPv4 address of its own in a network whose name is given. */
+  address?: string;
+  /** Resolvers other than the engine's. */
+  dns?: string[];
+  /** Another runtime than the engine's default. */
+  runtime?: string;
+  /** A seccomp profile as JSON, in place of the engine's. */
+  seccompProfile?: string;
+  /** All others are dropped. */
+  capAdd?: string[];
   readonlyRootfs: boolean;
   /** An init of the engine's as first process, to reap zombies, where the command is no init itself. */
   init: boolean;
@@ -158,6 +209,24 @@ export interface Tmpfs {
   exec: boolean;
   /** Owning uid and gid; root where unset. */
   owner?: number;
+}
+
+export interface NetworkSpec {
+  name: string;
+  /** The bridge's interface on the engine's node, 15 characters at most. */
+  bridge: string;
+  /** As CIDR; the engine chooses one that is free where unset. */
+  subnet?: string;
+  gateway?: string;
+  labels: Record<string, string>;
+}
+
+export interface NetworkSummary {
+  name: string;
+  bridge: string | undefined;
+  subnet: string | undefined;
+  gateway: string | undefined;
+  labels: Record<string, string>;
 }
 
 export interface VolumeSummary {

@@ -27,7 +27,7 @@ export const spaceRoutes =
       "/:name",
       { schema: { params, response: { 200: SpaceAnswerSchema } } },
       async (request) => ({
-        space: await spaces.get(request.params.name),
+        space: await spaces.describe(request.params.name),
       }),
     );
 

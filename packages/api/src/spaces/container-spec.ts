@@ -16,13 +16,18 @@ export interface ContainerContext {
   names: Names;
   /** The volume that holds the guest agent; undefined where it can't run, so that the engine's exec is used. */
   guestVolume: string | undefined;
+  /** The network of the spaces; undefined for a space without one. */
+  network: string | undefined;
+  /** As JSON, in place of the engine's. */
+  seccompProfile?: string | undefined;
   /** Whether the image is one of ours, whose /workspace a new volume takes its owner from. */
   sandboxImage: boolean;
 }
 
 /** How a space's container is made: limits, hardening, mounts and labels. Pure. */
 export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): ContainerSpec {
-  const { name, createId, names, guestVolume, sandboxImage } = context;
+  const { name, createId, names, guestVolume, sandboxImage, network, seccompProfile } = context;
+  const [address] = spec.address?.split("/") ?? [];
   const made = { ...names.ours, [LABEL.space]: name, [LABEL.create]: createId };
   return {
     name: names.unfinished(name),
@@ -58,7 +63,10 @@ export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): Con
         : []),
     ],
     tmpfs: toTmpfs(spec),
-    network: spec.network === "none" ? "none" : "bridge",
+    network: network ?? "none",
+    ...(address ? { address } : {}),
+    ...(spec.runtime ? { runtime: spec.runtime } : {}),
+    ...(seccompProfile ? { seccompProfile } : {}),
     readonlyRootfs: !spec.writableRootfs,
     gpu: spec.gpu,
   };

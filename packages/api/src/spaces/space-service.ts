@@ -9,13 +9,16 @@ import {
 import type { FastifyBaseLogger } from "fastify";
 import type { ContainerSpec, ContainerState, Engine, EngineInfo } from "../engine/engine.js";
 import { EngineError } from "../engine/engine.js";
+import type { NetworkService } from "../network/network-service.js";
 import type { TemplateStore } from "../templates/template-store.js";
 import { toContainerSpec } from "./container-spec.js";
 import { type ImagePreparer, isSandboxImage } from "./image-preparer.js";
+import type { Isolation } from "./isolation.js";
 import { KeyedLock } from "./keyed-lock.js";
 import type { Names } from "./names.js";
 import { LABEL } from "./names.js";
 import type { SpaceRegistry } from "./registry.js";
+import { toSecurity } from "./security.js";
 import { SpaceEntry, toSpace } from "./space-entry.js";
 import { checkFits, resolveSpec, type SpaceSpec, type SpecDefaults } from "./space-spec.js";
 
@@ -47,6 +50,8 @@ interface Parts {
   names: Names;
   templates: TemplateStore;
   images: ImagePreparer;
+  network: NetworkService;
+  isolation: Isolation;
   defaults: SpecDefaults;
   hasGpu: () => Promise<boolean>;
   log: FastifyBaseLogger;
@@ -75,6 +80,15 @@ export class SpaceService {
     return toSpace(await this.find(name), this.parts.names);
   }
 
+  /** As `get`, with what confines the space as the engine tells it now. Throws `not_found`. */
+  async describe(name: string): Promise<Space> {
+    const { engine, names, network } = this.parts;
+    const entry = await this.find(name);
+    const { security } = await engine.inspectContainer(entry.id);
+    const enforcement = await network.enforcement();
+    return { ...toSpace(entry, names), security: toSecurity(security, entry.spec, enforcement) };
+  }
+
   /** Throws `not_found`. */
   async find(name: string): Promise<SpaceEntry> {
     const entry = await this.parts.registry.find(name);
@@ -96,8 +110,7 @@ export class SpaceService {
       ? templates.get(request.template)
       : templates.fallback());
     const spec = resolveSpec(request, template, this.parts.defaults);
-    this.#node ??= await this.parts.engine.info();
-    checkFits(spec, this.#node);
+    checkFits(spec, await this.#info());
     if (spec.gpu && !(await this.parts.hasGpu())) {
       throw new ClawdspaceError(
         "insufficient_resources",
@@ -216,26 +229,44 @@ export class SpaceService {
     }
   }
 
+  async #info(): Promise<EngineInfo> {
+    this.#node ??= await this.parts.engine.info();
+    return this.#node;
+  }
+
   async #make(
     request: CreateSpaceRequest,
     template: Template,
     wanted: SpaceSpec,
     options: CreateOptions,
   ): Promise<SpaceEntry> {
-    const { engine, images, names, registry } = this.parts;
+    const { engine, images, names, registry, network, isolation } = this.parts;
     const createId = randomUUID();
     let id: string | undefined;
+    let address: string | undefined;
     let entry: SpaceEntry | undefined;
     this.#unfinished.add(createId);
     try {
       const image = await images.ensure(wanted.image, request.wait ?? true, options);
       const guestVolume = await images.guestVolume(image);
-      const spec = { ...wanted, guest: guestVolume !== undefined };
+      const seccompProfile = await isolation.check(wanted, await this.#info());
+      const link = await network.lease(wanted);
+      address = link?.address;
+      const spec = {
+        ...wanted,
+        guest: guestVolume !== undefined,
+        ...(address ? { address } : {}),
+      };
+      // Until then the space reaches nothing, so that its start needn't wait.
+      const admitted = network.admit(spec);
+      admitted.catch(() => {});
       const container = toContainerSpec(spec, {
         name: request.name,
         createId,
         names,
         guestVolume,
+        network: link?.network,
+        seccompProfile,
         sandboxImage: isSandboxImage(image),
       });
       const [workspace] = container.volumes;
@@ -243,7 +274,8 @@ export class SpaceService {
       id = await this.#createContainer(container);
       options.signal.throwIfAborted();
       await images.adapt(id, image, spec);
-      await engine.startContainer(id);
+      await this.#start(id, spec);
+      await admitted;
       const details = await engine.inspectContainer(id);
       entry = new SpaceEntry(request.name, id, spec, details.createdAt, "running");
       entry.learn(details);
@@ -261,6 +293,7 @@ export class SpaceService {
           "a failed create could not be undone yet",
         );
       });
+      network.release(address);
       throw options.signal.aborted
         ? new ClawdspaceError("cancelled", "The client went away, so the space was not made.")
         : error;
@@ -278,6 +311,21 @@ export class SpaceService {
       if (!(error instanceof EngineError) || error.kind !== "conflict") throw error;
       await this.sweep();
       return await engine.createContainer(spec);
+    }
+  }
+
+  /** Starts a container that reaches nothing but what its policy says, or not at all. */
+  async #start(id: string, spec: SpaceSpec): Promise<void> {
+    const { engine, network } = this.parts;
+    if (spec.address === undefined) return await engine.startContainer(id);
+    await network.ready();
+    try {
+      await engine.startContainer(id);
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.kind !== "not_found") throw error;
+      // The engine's clean-up takes networks away that no running container uses.
+      await network.check();
+      await engine.startContainer(id);
     }
   }
 
@@ -319,7 +367,7 @@ export class SpaceService {
 
   async #restart(entry: SpaceEntry): Promise<void> {
     const { engine } = this.parts;
-    await engine.startContainer(entry.id);
+    await this.#start(entry.id, entry.spec);
     entry.learn(await engine.inspectContainer(entry.id));
   }
 

@@ -1,0 +1,272 @@
+import { ClawdspaceError } from "@clawdspace/protocol";
+import type { FastifyBaseLogger } from "fastify";
+import type { Engine } from "../engine/engine.js";
+import { LABEL, type Names } from "../spaces/names.js";
+import { type SpaceSpec, SpaceSpecSchema } from "../spaces/space-spec.js";
+import { Addresses } from "./addresses.js";
+import { findNetwork, makeNetwork } from "./engine-network.js";
+import { type Firewall, faults, openFirewall } from "./firewall.js";
+import { type NetworkPolicy, policyId, policyOf } from "./policy.js";
+import type { Admission, RuleContext, SpaceNetwork } from "./ruleset.js";
+
+/** How often the rules are looked at where looking costs a few processes, and where it costs a container. */
+const CHECK_MS = 15_000;
+const HELPER_CHECK_MS = 45_000;
+
+interface Parts {
+  engine: Engine;
+  names: Names;
+  log: FastifyBaseLogger;
+  /** An image with a shell and iptables, for where the daemon can't set rules itself. */
+  helperImage: string;
+  /** As CIDR; the engine chooses where unset. */
+  subnet?: string | undefined;
+}
+
+/** The network of the spaces once its rules are in force. */
+interface Up {
+  network: SpaceNetwork;
+  firewall: Firewall;
+  addresses: Addresses;
+  resolvers: string[];
+}
+
+/** How a space is attached. */
+export interface Link {
+  network: string;
+  /** With the prefix length of its network, as the spec keeps it. */
+  address: string;
+}
+
+/**
+ * Confines what spaces reach. All are attached to one bridge, and a space reaches nothing from there until it is
+ * admitted; then what its own policy says. Rules hold in the engine's network namespace, whatever runs in a space.
+ */
+export class NetworkService {
+  #up: Promise<Up> | undefined;
+  /** By address: what should hold, and what the kernel has. */
+  #wanted = new Map<string, NetworkPolicy>();
+  #applied = new Map<string, NetworkPolicy>();
+  #serial: Promise<unknown> = Promise.resolve();
+  #sync: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  #checkedAt: Date | undefined;
+  #restored: (lost: string[]) => void = () => {};
+
+  constructor(private readonly parts: Parts) {}
+
+  /** Calls `listener` after rules that somebody took out were put back, with what was lost. */
+  onRestored(listener: (lost: string[]) => void): void {
+    this.#restored = listener;
+  }
+
+  /** Puts the rules in force where the network is there already, and watches over them from now on. */
+  async start(): Promise<void> {
+    await this.check().catch(this.#complain);
+    this.#watch(CHECK_MS);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** Resolves when nothing but what is admitted gets out. Throws `unprocessable` with why that can't be had. */
+  async ready(): Promise<void> {
+    await this.#raise();
+  }
+
+  /** An address for a space that is to be made. It is given back by `release`. Throws `unprocessable` where no policy can be enforced. */
+  async lease(spec: SpaceSpec): Promise<Link | undefined> {
+    const policy = policyOf(spec);
+    if (!policy) return undefined;
+    const { network, addresses } = await this.#raise();
+    if (policy.allowDomains) throw refused("network.allowDomains is not supported by this node");
+    const address = addresses.take();
+    if (address === undefined) {
+      throw new ClawdspaceError(
+        "insufficient_resources",
+        `The network of the spaces, ${network.subnet}, has no free address. Remove a space first.`,
+      );
+    }
+    return {
+      network: network.name,
+      address: `${address}${network.subnet.slice(network.subnet.indexOf("/"))}`,
+    };
+  }
+
+  /** Opens to a space what its policy lets it reach. A space without network needs nothing. */
+  async admit(spec: SpaceSpec): Promise<void> {
+    const policy = policyOf(spec);
+    if (!policy || spec.address === undefined) return;
+    this.#wanted.set(bare(spec.address), policy);
+    await this.#synchronize();
+  }
+
+  /** Closes everything to an address that nobody has any more; it is handed out again once that holds. */
+  release(address: string | undefined): void {
+    if (address === undefined) return;
+    this.#wanted.delete(bare(address));
+    void this.#synchronize()
+      .then(async () => (await this.#up)?.addresses.giveBack(bare(address)))
+      .catch((error: unknown) => this.parts.log.warn({ err: error }, "could not close an address"));
+  }
+
+  /** What enforces policies and since when that is known to hold; undefined before the first space with a network. */
+  async enforcement(): Promise<{ by: string; checkedAt: Date } | undefined> {
+    const up = await this.#up?.catch(() => undefined);
+    if (!up || !this.#checkedAt) return undefined;
+    return { by: `iptables, by ${up.firewall.place}`, checkedAt: this.#checkedAt };
+  }
+
+  /** Looks whether all rules are there, puts back what is missing, and tells the listener. */
+  async check(): Promise<void> {
+    const { engine, names } = this.parts;
+    const exists = (await findNetwork(engine, names)) !== undefined;
+    if (!exists && !this.#up) return;
+    await this.#inTurn(async () => {
+      try {
+        const up = await this.#raise();
+        // The engine's own clean-up takes networks away that no running container uses.
+        if (!exists) await makeNetwork(engine, names, up.network);
+        await this.#restore(up, !exists);
+      } catch (error) {
+        // The next create tries to raise it, and is refused where that fails.
+        this.#up = undefined;
+        throw error;
+      }
+    });
+  }
+
+  async #restore(up: Up, remade: boolean): Promise<void> {
+    const found = await up.firewall.look();
+    const lost = faults(found, contextOf(up), admissions(this.#applied));
+    const moved = found.resolvers.join() !== up.resolvers.join();
+    if (lost.length > 0 || moved || remade) {
+      up.resolvers = found.resolvers;
+      await up.firewall.build(contextOf(up), admissions(this.#wanted), found);
+      this.#applied = new Map(this.#wanted);
+    }
+    this.#checkedAt = new Date();
+    if (lost.length === 0) return;
+    this.parts.log.warn({ lost }, "rules of the spaces' network were gone and are back");
+    this.#restored(lost);
+  }
+
+  #complain = (error: unknown) =>
+    this.parts.log.error({ err: error }, "the rules of the spaces' network could not be checked");
+
+  #watch(afterMs: number): void {
+    this.#timer = setTimeout(async () => {
+      await this.check().catch(this.#complain);
+      const up = await this.#up?.catch(() => undefined);
+      if (!this.#stopped) this.#watch(up?.firewall.cheap === false ? HELPER_CHECK_MS : CHECK_MS);
+    }, afterMs);
+    this.#timer.unref();
+  }
+
+  async #raise(): Promise<Up> {
+    this.#up ??= this.#setUp().catch((cause: unknown) => {
+      this.#up = undefined;
+      throw cause instanceof Error && cause.name === "EngineError" ? cause : refused(cause);
+    });
+    return await this.#up;
+  }
+
+  async #setUp(): Promise<Up> {
+    const { engine, names, log, helperImage } = this.parts;
+    const spaces = await this.#spacesThere();
+    const network =
+      (await findNetwork(engine, names)) ??
+      (await makeNetwork(engine, names, {
+        subnet: spaces[0]?.address ?? this.parts.subnet,
+      }));
+    const firewall = await openFirewall(engine, names, network, helperImage);
+    const found = await firewall.look();
+    if (!found.hasBridge) {
+      throw new Error(`the engine's network can't be reached from ${firewall.place}`);
+    }
+    const addresses = new Addresses(network.subnet);
+    for (const { address, policy } of spaces) this.#wanted.set(bare(address), policy);
+    for (const address of [network.gateway, ...this.#wanted.keys()]) addresses.claim(address);
+    const up = { network, firewall, addresses, resolvers: found.resolvers };
+    await firewall.build(contextOf(up), admissions(this.#wanted), found);
+    this.#applied = new Map(this.#wanted);
+    this.#checkedAt = new Date();
+    log.info(
+      { network: network.name, subnet: network.subnet, by: firewall.place },
+      "network rules hold",
+    );
+    return up;
+  }
+
+  /** What containers say of themselves, unfinished and stopped ones too. */
+  async #spacesThere(): Promise<{ address: string; policy: NetworkPolicy }[]> {
+    const containers = await this.parts.engine.listContainers(this.parts.names.ours);
+    return containers.flatMap(({ labels }) => {
+      const spec = SpaceSpecSchema.safeParse(parseJson(labels[LABEL.spec]));
+      const policy = spec.success ? policyOf(spec.data) : undefined;
+      const address = spec.data?.address;
+      return policy && address ? [{ address, policy }] : [];
+    });
+  }
+
+  /** Brings the kernel's rules to what is wanted by now; those who ask meanwhile share one pass. */
+  async #synchronize(): Promise<void> {
+    this.#sync ??= this.#inTurn(async () => {
+      this.#sync = undefined;
+      const up = await this.#raise();
+      const wanted = new Map(this.#wanted);
+      const change = {
+        admit: admissions(wanted).filter((each) => !isIn(this.#applied, each)),
+        dismiss: admissions(this.#applied).filter((each) => !isIn(wanted, each)),
+      };
+      if (change.admit.length + change.dismiss.length === 0) return;
+      try {
+        await up.firewall.change(contextOf(up), change);
+      } catch (error) {
+        this.parts.log.warn({ err: error }, "network rules are built anew");
+        await up.firewall.build(contextOf(up), admissions(wanted), await up.firewall.look());
+      }
+      this.#applied = wanted;
+    });
+    await this.#sync.catch((cause: unknown) => {
+      throw refused(cause);
+    });
+  }
+
+  async #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const turn = this.#serial.then(task, task);
+    this.#serial = turn.catch(() => {});
+    return await turn;
+  }
+}
+
+const contextOf = ({ network, resolvers }: Up): RuleContext => ({ network, resolvers });
+const bare = (address: string) => address.split("/")[0] ?? address;
+const admissions = (policies: Map<string, NetworkPolicy>): Admission[] =>
+  [...policies].map(([address, policy]) => ({ address, policy }));
+
+function isIn(policies: Map<string, NetworkPolicy>, { address, policy }: Admission): boolean {
+  const other = policies.get(address);
+  return other !== undefined && policyId(other) === policyId(policy);
+}
+
+function refused(cause: unknown): ClawdspaceError {
+  if (cause instanceof ClawdspaceError) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ClawdspaceError(
+    "unprocessable",
+    `The network policy can't be enforced on this node: ${reason}. A template with network.mode none needs no rules.`,
+    { cause },
+  );
+}
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? "");
+  } catch {
+    return undefined;
+  }
+}
