@@ -5,6 +5,7 @@ import { archiveContract } from "./engine-contract-archive.js";
 import { containerContract } from "./engine-contract-containers.js";
 import { eventContract } from "./engine-contract-events.js";
 import { execContract } from "./engine-contract-exec.js";
+import { networkContract } from "./engine-contract-networks.js";
 import { volumeContract } from "./engine-contract-volumes.js";
 
 /** An engine under test, and names and labels that nobody else uses on it. */
@@ -40,6 +41,7 @@ export function engineContract(
 
     containerContract(bench);
     volumeContract(bench);
+    networkContract(bench);
     execContract(bench);
     archiveContract(bench);
     eventContract(bench);

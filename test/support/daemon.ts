@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import Docker from "dockerode";
+import { DockerEngine } from "../../packages/api/src/engine/docker-engine.js";
+import { uninstallNetwork } from "../../packages/api/src/network/uninstall.js";
 
 const ENTRY = resolve(import.meta.dirname, "../../packages/api/dist/index.js");
 const READY_MS = 20_000;
@@ -153,7 +155,7 @@ export class Daemon {
 
 export const startDaemon = Daemon.start;
 
-/** Removes the containers and volumes of one namespace. */
+/** Removes the containers, the volumes, and the network with its rules, of one namespace. */
 export async function removeNamespace(namespace: string): Promise<void> {
   const filters = { label: [`clawdspace.namespace=${namespace}`] };
   const containers = await docker.listContainers({ all: true, filters });
@@ -162,6 +164,7 @@ export async function removeNamespace(namespace: string): Promise<void> {
   );
   const { Volumes } = await docker.listVolumes({ filters: JSON.stringify(filters) });
   await Promise.all((Volumes ?? []).map(({ Name }) => docker.getVolume(Name).remove()));
+  await uninstallNetwork(new DockerEngine(dockerHost), namespace, "clawdspace:latest");
 }
 
 async function freePort(): Promise<number> {

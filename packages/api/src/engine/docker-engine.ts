@@ -163,6 +163,17 @@ export class DockerEngine implements Engine {
     );
   }
 
+  async reconnect(containerId: string, network: string, address: string) {
+    await call("Attaching the container to its network", async () => {
+      const found = this.#docker.getNetwork(network);
+      await found.disconnect({ Container: containerId, Force: true });
+      await found.connect({
+        Container: containerId,
+        EndpointConfig: { IPAMConfig: { IPv4Address: address } },
+      });
+    });
+  }
+
   async findImage(ref: string) {
     checkReference(ref);
     const image = await call("Inspecting the image", () =>

@@ -194,6 +194,8 @@ export function toPathStat(header: string): PathStat {
 const KINDS: Record<number, EngineErrorKind> = {
   400: "invalid",
   404: "not_found",
+  // Networks that are in use, and subnets that are taken.
+  403: "conflict",
   409: "conflict",
 };
 const UNREACHABLE = new Set([

@@ -39,6 +39,8 @@ export interface Engine {
   createNetwork(spec: NetworkSpec): Promise<void>;
   /** Removing what is gone is no error. Throws `conflict` while a container is attached. */
   removeNetwork(name: string): Promise<void>;
+  /** Attaches a stopped container anew to a network that was removed and made again under its name. */
+  reconnect(containerId: string, network: string, address: string): Promise<void>;
 
   /** undefined where the image is not on the node. Throws `invalid` where the text is no image reference. */
   findImage(ref: string): Promise<ImageSummary | undefined>;

@@ -5,6 +5,7 @@ import { PassThrough } from "node:stream";
 import type {
   AttachedStreams,
   ContainerDetails,
+  ContainerSecurity,
   ContainerSpec,
   ContainerState,
   EngineExec,
@@ -177,6 +178,31 @@ export class FakeContainer {
       exitCode,
       oomKilled: false,
       env: this.#env,
+      security: this.#security(),
+    };
+  }
+
+  #security(): ContainerSecurity {
+    const { spec } = this;
+    return {
+      user: spec.user,
+      privileged: false,
+      capabilities: spec.capAdd ?? [],
+      noNewPrivileges: true,
+      seccomp: spec.seccompProfile ? "custom" : "default",
+      runtime: spec.runtime ?? "runc",
+      readonlyRootfs: spec.readonlyRootfs,
+      networkMode: spec.network,
+      address: spec.address,
+      memoryBytes: spec.memoryBytes,
+      memorySwapBytes: spec.memoryBytes,
+      cpus: spec.cpus,
+      pids: spec.pids,
+      init: spec.init,
+      maskedPaths: ["/proc/kcore"],
+      readonlyPaths: ["/proc/sys"],
+      tmpfs: Object.fromEntries(spec.tmpfs.map(({ target }) => [target, "rw"])),
+      hostMounts: [],
     };
   }
 

@@ -10,6 +10,8 @@ import type {
   EngineExecSpec,
   EngineInfo,
   ImageSummary,
+  NetworkSpec,
+  NetworkSummary,
   PullProgress,
 } from "./engine.js";
 import { EngineError } from "./engine.js";
@@ -20,6 +22,19 @@ import { checkReference } from "./image-reference.js";
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 const MIN_MEMORY_BYTES = 6 * 1024 ** 2;
+
+const BUILT_IN_NETWORKS = new Set(["none", "host", "bridge"]);
+/** What a node says of its rules whose network is as the daemon wants it. */
+const NODE_RULES = `@@tool iptables
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:DOCKER-USER - [0:0]
+COMMIT
+@@bridged 2
+@@netfilter 1
+@@bridge 1
+`;
 
 interface FakeVolume {
   name: string;
@@ -40,6 +55,7 @@ export class FakeEngine implements Engine {
   before: (call: keyof Engine) => void | Promise<void> = () => {};
   readonly #containers = new Map<string, FakeContainer>();
   readonly #volumes = new Map<string, FakeVolume>();
+  readonly #networks = new Map<string, NetworkSummary>();
   readonly #events = new FakeEvents();
   #cut = new AbortController();
   #away = false;
@@ -85,6 +101,8 @@ export class FakeEngine implements Engine {
       containersPaused: inState("paused"),
       images: this.images.size,
       runtimes: ["runc"],
+      missingLimits: [],
+      seccomp: true,
     };
   }
 
@@ -115,7 +133,10 @@ export class FakeEngine implements Engine {
       await this.#makeVolume(source, labels);
       mounts.set(target, this.#volumeFolder(source));
     }
-    const container = new FakeContainer(spec, image, mounts, (ended) => this.#tell("die", ended));
+    // Nothing of a fake may reach this machine's own network, whatever it was told to do there.
+    const played =
+      spec.network === "host" ? { ...spec, command: ["printf", "%s", NODE_RULES] } : spec;
+    const container = new FakeContainer(played, image, mounts, (ended) => this.#tell("die", ended));
     this.#checkName(spec.name);
     this.#containers.set(container.id, container);
     await container.furnish();
@@ -127,6 +148,9 @@ export class FakeEngine implements Engine {
     await this.#enter("startContainer");
     const container = this.#find(id);
     if (container.state === "running") return;
+    const { network } = container.spec;
+    if (!BUILT_IN_NETWORKS.has(network) && !this.#networks.has(network))
+      throw new EngineError("not_found", `network ${network} not found`);
     await container.start();
     this.#tell("start", container);
   }
@@ -189,6 +213,41 @@ export class FakeEngine implements Engine {
     if (user) throw new EngineError("conflict", `remove ${name}: volume is in use - [${user.id}]`);
     this.#volumes.delete(name);
     await rm(this.#volumeFolder(name), { recursive: true, force: true });
+  }
+
+  async findNetwork(name: string) {
+    await this.#enter("findNetwork");
+    return this.#networks.get(name);
+  }
+
+  async createNetwork({ name, bridge, subnet, gateway, labels }: NetworkSpec) {
+    await this.#enter("createNetwork");
+    if (this.#networks.has(name))
+      throw new EngineError("conflict", `network with name ${name} already exists`);
+    const free = `172.30.${this.#networks.size}`;
+    this.#networks.set(name, {
+      name,
+      bridge,
+      subnet: subnet ?? `${free}.0/24`,
+      gateway: gateway ?? `${free}.1`,
+      labels,
+    });
+  }
+
+  async removeNetwork(name: string) {
+    await this.#enter("removeNetwork");
+    const user = [...this.#containers.values()].find(
+      ({ spec, state }) => spec.network === name && (state === "running" || state === "paused"),
+    );
+    if (user) throw new EngineError("conflict", `network ${name} has active endpoints`);
+    this.#networks.delete(name);
+  }
+
+  async reconnect(containerId: string, network: string) {
+    await this.#enter("reconnect");
+    this.#find(containerId);
+    if (!this.#networks.has(network))
+      throw new EngineError("not_found", `network ${network} not found`);
   }
 
   async findImage(ref: string): Promise<ImageSummary | undefined> {

@@ -120,6 +120,14 @@ export class NetworkService {
     return { by: `iptables, by ${up.firewall.place}`, checkedAt: this.#checkedAt };
   }
 
+  /** Makes the network again that was removed while this space was stopped, and attaches the space to it. */
+  async reattach(containerId: string, spec: SpaceSpec): Promise<void> {
+    await this.check();
+    const { network } = await this.#raise();
+    if (spec.address === undefined) return;
+    await this.parts.engine.reconnect(containerId, network.name, bare(spec.address));
+  }
+
   /** Looks whether all rules are there, puts back what is missing, and tells the listener. */
   async check(): Promise<void> {
     const { engine, names } = this.parts;

@@ -102,4 +102,4 @@ const unseparate = (chain: string) => `
   ebtables -L FORWARD 2>/dev/null | grep -- "-j ${chain}" | sed 's/ *, *pcnt.*//' | while read -r rule; do
     ebtables -D FORWARD $rule
   done
-  ebtables -X ${chain} 2>/dev/null`;
+  ebtables -F ${chain} 2>/dev/null && ebtables -X ${chain} 2>/dev/null`;

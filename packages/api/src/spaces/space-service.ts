@@ -324,7 +324,7 @@ export class SpaceService {
     } catch (error) {
       if (!(error instanceof EngineError) || error.kind !== "not_found") throw error;
       // The engine's clean-up takes networks away that no running container uses.
-      await network.check();
+      await network.reattach(id, spec);
       await engine.startContainer(id);
     }
   }
