@@ -13,8 +13,8 @@ import {
   type ZodTypeProvider,
 } from "fastify-type-provider-zod";
 import { Authenticator, guard } from "./http/auth.js";
-import { acceptEmptyJson } from "./http/empty-json.js";
-import { handleErrors } from "./http/errors.js";
+import { earlyErrors, handleErrors } from "./http/errors.js";
+import { acceptJson } from "./http/json-body.js";
 import { logRequests } from "./http/request-log.js";
 import { Sessions } from "./keys/sessions.js";
 import { execRoutes } from "./routes/exec.js";
@@ -54,6 +54,7 @@ export async function buildApp(
   options: { authDisabled: boolean; logger: FastifyBaseLogger },
 ): Promise<FastifyInstance> {
   const app = fastify({
+    ...earlyErrors,
     genReqId: () => randomUUID(),
     loggerInstance: options.logger,
     bodyLimit: BODY_LIMIT_BYTES,
@@ -63,7 +64,7 @@ export async function buildApp(
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  acceptEmptyJson(app);
+  acceptJson(app);
   handleErrors(app);
   logRequests(app);
   await app.register(cookie);
@@ -79,7 +80,11 @@ export async function buildApp(
       components: { securitySchemes: { key: { type: "http", scheme: "bearer" } } },
       security: [{ key: [] }],
     },
-    transform: jsonSchemaTransform,
+    // A folder's own route is registered with and without its slash; the contract writes it without.
+    transform: (route) => {
+      const { schema, url } = jsonSchemaTransform(route);
+      return { schema, url: url.replace(/(?<=.)\/$/, "") };
+    },
     transformObject: jsonSchemaTransformObject,
   });
   await app.register(swaggerUi, { routePrefix: "/api/docs" });

@@ -1,8 +1,10 @@
+import type { Duplex } from "node:stream";
 import { ClawdspaceError, type ErrorCode } from "@clawdspace/protocol";
-import type { FastifyError, FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
 import { EngineError, type EngineErrorKind } from "../engine/engine.js";
 import { GuestError, type GuestErrorCode } from "../guest/types.js";
+import { describeIssues, toIssues } from "./validation-issues.js";
 
 const ENGINE_CODES: Record<EngineErrorKind, ErrorCode> = {
   not_found: "not_found",
@@ -51,14 +53,9 @@ export function toClawdspaceError(error: unknown): ClawdspaceError {
   if (error instanceof GuestError)
     return new ClawdspaceError(GUEST_CODES[error.code], error.message, { cause: error });
   if (hasZodFastifySchemaValidationErrors(error)) {
-    const issues = error.validation.map(({ instancePath, message }) => ({
-      path: instancePath.replace(/^\//, "").replaceAll("/", "."),
-      message: message ?? "is not valid",
-    }));
-    const text = issues
-      .map(({ path, message }) => (path ? `${path}: ${message}` : message))
-      .join("; ");
-    return new ClawdspaceError("invalid_request", `The request is not valid. ${text}`, { issues });
+    const issues = toIssues(error.validation);
+    const message = `The request is not valid. ${describeIssues(issues)}`;
+    return new ClawdspaceError("invalid_request", message, { issues });
   }
   const { statusCode, message } = (error ?? {}) as Partial<FastifyError>;
   const code = STATUS_CODES[statusCode ?? 500];
@@ -71,6 +68,26 @@ export function toClawdspaceError(error: unknown): ClawdspaceError {
     { cause: error },
   );
 }
+
+/** Answers what never becomes a request of a route, in the contract's shape: for the options of the app. */
+export const earlyErrors = {
+  frameworkErrors(error: FastifyError, _request: FastifyRequest, reply: FastifyReply) {
+    const known = toClawdspaceError(error);
+    void reply.status(known.status).send(known.toBody());
+  },
+  clientErrorHandler(error: Error & { code?: string }, socket: Duplex) {
+    if (error.code === "ECONNRESET" || !socket.writable) return socket.destroy();
+    const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
+    const status = tooLarge ? "431 Request Header Fields Too Large" : "400 Bad Request";
+    const known = tooLarge
+      ? new ClawdspaceError("too_large", "The request's headers are too large.")
+      : new ClawdspaceError("invalid_request", "What was sent is no HTTP request.");
+    const body = JSON.stringify(known.toBody());
+    socket.end(
+      `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    );
+  },
+};
 
 /** Gives every error of an app the contract's shape. */
 export function handleErrors(app: FastifyInstance): void {
