@@ -26,6 +26,9 @@ import { uploadRoutes } from "./routes/files-upload.js";
 import { gitRoutes } from "./routes/git.js";
 import { healthRoutes } from "./routes/health.js";
 import { keyRoutes } from "./routes/keys.js";
+import { portRoutes } from "./routes/ports.js";
+import { PREVIEW_HOST_ROUTE, previewRoutes } from "./routes/previews.js";
+import { proxyRoutes } from "./routes/proxy.js";
 import { sessionRoutes } from "./routes/session.js";
 import { spaceRoutes } from "./routes/spaces.js";
 import { statsRoutes } from "./routes/stats.js";
@@ -61,6 +64,8 @@ export async function buildApp(
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: 255 },
+    rewriteUrl: ({ url = "/", headers }) =>
+      services.previews.hostTarget(headers.host) ? PREVIEW_HOST_ROUTE : url,
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -95,6 +100,7 @@ export async function buildApp(
     options.authDisabled ? undefined : services.keys,
     new Sessions(),
   );
+  await app.register(previewRoutes(services, options));
   await app.register(sessionRoutes(authenticator), { prefix: "/api/session" });
   await app.register(async (guarded) => {
     guard(guarded, authenticator);
@@ -111,6 +117,8 @@ export async function buildApp(
     }
     await guarded.register(gitRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(statsRoutes(services), { prefix: "/api/spaces" });
+    await guarded.register(portRoutes(services), { prefix: "/api/spaces" });
+    await guarded.register(proxyRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(systemRoutes(services), { prefix: "/api/system" });
     await guarded.register(keyRoutes(services.keys), { prefix: "/api/keys" });
     await guarded.register(templateRoutes(services), { prefix: "/api/templates" });

@@ -26,6 +26,11 @@ const EnvironmentSchema = z.object({
     .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, "must be lower-case letters, digits and '-'")
     .default("clawdspace"),
   CLAWDSPACE_SUBNET: z.cidrv4("must be an IPv4 network such as 10.213.0.0/20").optional(),
+  CLAWDSPACE_PREVIEW_DOMAIN: z
+    .string()
+    .toLowerCase()
+    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, "must be a domain name, such as preview.example.com")
+    .optional(),
   CLAWDSPACE_GUEST: z.enum(["on", "off"]).default("on"),
   DOCKER_HOST: z.string().min(1).default("unix:///var/run/docker.sock"),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
@@ -52,6 +57,8 @@ export interface Config {
   namespace: string;
   /** The network of the spaces as CIDR; the engine chooses where unset. */
   subnet: string | undefined;
+  /** Below it, each port of each space has a host name of its own. */
+  previewDomain: string | undefined;
   /** Whether spaces get the guest agent; off, commands run as execs of the engine. */
   guest: boolean;
   dockerHost: string;
@@ -86,6 +93,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     ),
     namespace: env.CLAWDSPACE_NAMESPACE,
     subnet: env.CLAWDSPACE_SUBNET,
+    previewDomain: env.CLAWDSPACE_PREVIEW_DOMAIN,
     guest: env.CLAWDSPACE_GUEST === "on",
     dockerHost: env.DOCKER_HOST,
     logLevel: env.LOG_LEVEL,

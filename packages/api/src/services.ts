@@ -12,6 +12,9 @@ import { WorkspacePath } from "./files/workspace-path.js";
 import { GitService } from "./git/git-service.js";
 import { KeyStore } from "./keys/key-store.js";
 import { NetworkService } from "./network/network-service.js";
+import { PortService } from "./ports/port-service.js";
+import { PreviewTokens } from "./ports/preview-token.js";
+import { Previews } from "./ports/previews.js";
 import { CommandRunner } from "./processes/command-runner.js";
 import { ExecService } from "./processes/exec-service.js";
 import { ProcessHosts } from "./processes/process-hosts.js";
@@ -48,6 +51,8 @@ export interface Services {
   searches: SearchService;
   watches: WatchService;
   git: GitService;
+  ports: PortService;
+  previews: Previews;
   stats: StatsService;
   system: SystemService;
   /** Begins the work in the background: following the engine, sweeping, putting idle spaces to sleep. */
@@ -136,6 +141,12 @@ export function createServices(
     searches: new SearchService(access, commands),
     watches: new WatchService(spaces, guests),
     git,
+    ports: new PortService(spaces, guests),
+    previews: new Previews(
+      spaces,
+      new PreviewTokens(join(config.dataDir, "preview-secret")),
+      config.previewDomain,
+    ),
     stats,
     system,
     async start() {

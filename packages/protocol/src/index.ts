@@ -6,6 +6,7 @@ export * from "./exec.js";
 export * from "./files.js";
 export * from "./git.js";
 export * from "./key.js";
+export * from "./ports.js";
 export * from "./security.js";
 export * from "./size.js";
 export * from "./space.js";
