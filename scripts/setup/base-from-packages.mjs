@@ -98,7 +98,7 @@ async function importOutput(address, name, argv, input, scratch, progress) {
     headers: { "content-type": "application/x-tar" },
     body: upload,
   });
-  await followMessages(answer, ({ status }) => status && progress(`importing the base: ${status}`));
+  await followMessages(answer, () => {});
 }
 
 /**
