@@ -115,9 +115,9 @@ static void tell_all(uint16_t to, enum event_type type, bool directory, const ch
 static bool pump(struct stream *stream) {
   struct watch *watch = (struct watch *)stream;
   struct builder *pending = &watch->pending;
-  const uint8_t *at = pending->data + watch->pending_start;
+  if (!watch->answered || (!pending->length && !watch->lost)) return false;
+  const uint8_t *at = pending->data ? pending->data + watch->pending_start : NULL;
   size_t left = pending->length - watch->pending_start, length = 0;
-  if (!watch->answered) return false;
   while (length < left) {
     struct cursor cursor = {at + length, at + left, false};
     size_t size = 4 + (size_t)get32(&cursor);

@@ -1,7 +1,6 @@
 import { Readable } from "node:stream";
-import { asGuestError } from "./errors.js";
 import { decodeReadEnd, decodeStat, encodeRead } from "./file-codec.js";
-import type { GuestLink } from "./link.js";
+import { beginStream, type GuestLink } from "./link.js";
 import {
   GuestError,
   type GuestFileReader,
@@ -98,14 +97,13 @@ export function readFile(
         fail(error);
       },
     };
-    cancel = link.withSession((session) => {
-      try {
-        const id = session.open(encodeRead(path, options, window), handler);
-        cancel = () => session.cancel(id);
-        credit = (consumed) => session.credit(id, consumed);
-      } catch (error) {
-        fail(asGuestError(error));
-      }
-    }, fail);
+    const request = encodeRead(path, options, window);
+    cancel = link.withSession(
+      (session) =>
+        beginStream(session, request, handler, fail, (id) => {
+          credit = (consumed) => session.credit(id, consumed);
+        }),
+      fail,
+    );
   });
 }

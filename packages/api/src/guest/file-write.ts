@@ -2,7 +2,7 @@ import { Writable } from "node:stream";
 import { asGuestError } from "./errors.js";
 import { decodeStat, encodeWrite } from "./file-codec.js";
 import { MAX_PAYLOAD, WRITE_WINDOW } from "./frames.js";
-import type { GuestLink } from "./link.js";
+import { beginStream, type GuestLink } from "./link.js";
 import type { GuestSession } from "./session.js";
 import {
   GuestError,
@@ -116,15 +116,21 @@ export function writeFile(
       fail(error);
     },
   };
-  cancel = link.withSession((ready) => {
-    try {
-      id = ready.open(encodeWrite(path, options), handler);
-      session = ready;
-      cancel = () => ready.cancel(id);
-      resume?.();
-    } catch (error) {
-      fail(asGuestError(error));
-    }
-  }, fail);
+  let request: Buffer;
+  try {
+    request = encodeWrite(path, options);
+  } catch (error) {
+    fail(asGuestError(error));
+    return { stream, result };
+  }
+  cancel = link.withSession(
+    (ready) =>
+      beginStream(ready, request, handler, fail, (opened) => {
+        id = opened;
+        session = ready;
+        resume?.();
+      }),
+    fail,
+  );
   return { stream, result };
 }

@@ -14,6 +14,8 @@ const BACKOFF_MS = [0, 10, 20, 50, 100, 250, 500, 1000, 2000];
 const STABLE_MS = 200;
 const HANDSHAKE_MS = 3_000;
 
+/** Begins something on a session and gives what ends it early. */
+type Begin = (session: GuestSession) => () => void;
 type Waiter = { ready: (session: GuestSession) => void; failed: (error: GuestError) => void };
 
 /** Keeps one session to the guest: attaches, hands it to those who wait, attaches again where it broke. */
@@ -66,22 +68,27 @@ export class GuestLink {
     return this.#closed !== undefined;
   }
 
-  /** Calls ready at once where a session is there, else when one is; failed when there will be none. */
-  withSession(
-    ready: (session: GuestSession) => void,
-    failed: (error: GuestError) => void,
-  ): () => void {
+  /**
+   * Calls ready at once where a session is there, else when one is; failed when there will be none. What is returned
+   * cancels: the waiting, or what ready has begun.
+   */
+  withSession(ready: Begin, failed: (error: GuestError) => void): () => void {
     if (this.#closed) {
       failed(this.#closed);
       return () => {};
     }
-    if (this.#session) {
-      ready(this.#session);
-      return () => {};
-    }
-    const waiter = { ready, failed };
+    if (this.#session) return ready(this.#session);
+    let cancel = (): void => {
+      this.#waiting.delete(waiter);
+    };
+    const waiter: Waiter = {
+      ready: (session) => {
+        cancel = ready(session);
+      },
+      failed,
+    };
     this.#waiting.add(waiter);
-    return () => this.#waiting.delete(waiter);
+    return () => cancel();
   }
 
   /**
@@ -117,14 +124,7 @@ export class GuestLink {
         },
       };
       const attempt = (): void => {
-        cancel = this.withSession((session) => {
-          try {
-            const stream = session.open(payload, handler);
-            cancel = () => session.cancel(stream);
-          } catch (error) {
-            fail(asUnavailable(error));
-          }
-        }, fail);
+        cancel = this.withSession((session) => beginStream(session, payload, handler, fail), fail);
       };
       const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
       const timer = setTimeout(
@@ -199,11 +199,11 @@ export class GuestLink {
     this.#session = session;
     this.#bootId = session.ack.bootId;
     this.#attachedAt = Date.now();
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const waiter of waiting) {
-      if (session.ended) this.withSession(waiter.ready, waiter.failed);
-      else waiter.ready(session);
+    for (const waiter of [...this.#waiting]) {
+      // What a waiter sends can end it; the others wait for the next one.
+      if (session.ended) return;
+      this.#waiting.delete(waiter);
+      waiter.ready(session);
     }
   }
 
@@ -232,6 +232,25 @@ export class GuestLink {
     for (const waiter of waiting) waiter.failed(reason);
     this.#onClosed(reason);
   }
+}
+
+/** Opens a stream and gives what cancels it; where it can't be opened, fail hears why. */
+export function beginStream(
+  session: GuestSession,
+  request: Buffer,
+  handler: StreamHandler,
+  fail: (error: GuestError) => void,
+  opened: (stream: number) => void = () => {},
+): () => void {
+  let stream: number;
+  try {
+    stream = session.open(request, handler);
+  } catch (error) {
+    fail(asUnavailable(error));
+    return () => {};
+  }
+  opened(stream);
+  return () => session.cancel(stream);
 }
 
 /** What attach throws may be anything; only the guest's own words end the attempts. */

@@ -1,5 +1,5 @@
 import { asGuestError } from "./errors.js";
-import type { GuestLink } from "./link.js";
+import { beginStream, type GuestLink } from "./link.js";
 import { PayloadReader } from "./payload.js";
 import { decodeExit, encodeOutput } from "./process-codec.js";
 import type { GuestSession, StreamHandler } from "./session.js";
@@ -99,16 +99,14 @@ export class OutputReader implements AsyncIterableIterator<GuestOutput> {
   #subscribe(): void {
     this.#cancel = this.#link.withSession(
       (session) => {
-        this.#session = session;
         this.#limit = this.#received + this.#window;
         this.#credited = this.#received;
-        try {
-          const request = encodeOutput(this.#id, this.#received, this.#window);
-          this.#stream = session.open(request, this.#handler);
-          this.#cancel = () => session.cancel(this.#stream);
-        } catch (error) {
-          this.#fail(asGuestError(error));
-        }
+        const request = encodeOutput(this.#id, this.#received, this.#window);
+        const fail = (error: GuestError): void => this.#fail(error);
+        return beginStream(session, request, this.#handler, fail, (stream) => {
+          this.#session = session;
+          this.#stream = stream;
+        });
       },
       (error) => this.#fail(error),
     );

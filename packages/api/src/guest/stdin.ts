@@ -1,6 +1,5 @@
-import { asGuestError } from "./errors.js";
 import { MAX_PAYLOAD, STDIN_WINDOW } from "./frames.js";
-import type { GuestLink } from "./link.js";
+import { beginStream, type GuestLink } from "./link.js";
 import { decodeStdin, encodeStdin } from "./process-codec.js";
 import type { GuestSession, StreamHandler } from "./session.js";
 import { GuestError } from "./types.js";
@@ -99,16 +98,15 @@ export class StdinFeeder {
     this.#link.withSession(
       (session) => {
         this.#opening = false;
-        try {
-          this.#stream = session.open(encodeStdin(this.#id, this.#base), this.#handler);
-        } catch (error) {
-          this.#fail(asGuestError(error));
-          return;
-        }
-        this.#session = session;
-        this.#endSent = false;
-        for (const piece of this.#kept) session.data(this.#stream, piece);
-        this.#pump();
+        const request = encodeStdin(this.#id, this.#base);
+        const fail = (error: GuestError): void => this.#fail(error);
+        return beginStream(session, request, this.#handler, fail, (stream) => {
+          this.#stream = stream;
+          this.#session = session;
+          this.#endSent = false;
+          for (const piece of this.#kept) session.data(stream, piece);
+          this.#pump();
+        });
       },
       (error) => this.#fail(error),
     );

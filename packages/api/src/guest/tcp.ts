@@ -1,7 +1,6 @@
 import { Duplex } from "node:stream";
-import { asGuestError } from "./errors.js";
 import { MAX_PAYLOAD, TCP_WINDOW } from "./frames.js";
-import type { GuestLink } from "./link.js";
+import { beginStream, type GuestLink } from "./link.js";
 import { PayloadWriter } from "./payload.js";
 import type { GuestSession } from "./session.js";
 import { GuestError } from "./types.js";
@@ -133,15 +132,14 @@ export function connectPort(
         fail(error);
       },
     };
-    cancel = link.withSession((ready) => {
-      try {
-        const request = new PayloadWriter().u8(OPERATION).u16(port).u32(window).finish();
-        id = ready.open(request, handler);
-        session = ready;
-        cancel = () => ready.cancel(id);
-      } catch (error) {
-        fail(asGuestError(error));
-      }
-    }, fail);
+    const request = new PayloadWriter().u8(OPERATION).u16(port).u32(window).finish();
+    cancel = link.withSession(
+      (ready) =>
+        beginStream(ready, request, handler, fail, (opened) => {
+          id = opened;
+          session = ready;
+        }),
+      fail,
+    );
   });
 }

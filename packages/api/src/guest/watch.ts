@@ -1,7 +1,6 @@
-import { asGuestError } from "./errors.js";
-import type { GuestLink } from "./link.js";
+import { beginStream, type GuestLink } from "./link.js";
 import { PayloadReader, PayloadWriter } from "./payload.js";
-import type { GuestSession } from "./session.js";
+import type { GuestSession, StreamHandler } from "./session.js";
 import { GuestError, type GuestPath, type GuestWatchEvent } from "./types.js";
 
 const OPERATION = 28;
@@ -94,20 +93,18 @@ class Watch implements AsyncIterableIterator<GuestWatchEvent> {
     this.#cancel = this.#link.withSession(
       (session) => {
         this.#received = this.#consumed = this.#credited = 0;
-        try {
-          const stream = session.open(this.#request, {
-            what: this.#what,
-            opened: () => this.#opened(),
-            data: (_flags, payload) => this.#data(payload),
-            done: () => this.#finish(),
-            failed: (error) => this.#failed(error),
-          });
+        const handler: StreamHandler = {
+          what: this.#what,
+          opened: () => this.#opened(),
+          data: (_flags, payload) => this.#data(payload),
+          done: () => this.#finish(),
+          failed: (error) => this.#failed(error),
+        };
+        const fail = (error: GuestError): void => this.#fail(error);
+        return beginStream(session, this.#request, handler, fail, (stream) => {
           this.#session = session;
           this.#stream = stream;
-          this.#cancel = () => session.cancel(stream);
-        } catch (error) {
-          this.#fail(asGuestError(error));
-        }
+        });
       },
       (error) => this.#fail(error),
     );
