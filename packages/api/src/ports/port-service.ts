@@ -8,6 +8,8 @@ import type { SpaceService } from "../spaces/space-service.js";
 
 const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 250;
+/** Where the engine puts its name server into a space: none of the space's own. */
+const ENGINE_RESOLVER = "127.0.0.11";
 /** Ports that an error names: a space may listen on a great many. */
 const MAX_TOLD = 20;
 
@@ -73,6 +75,7 @@ export class PortService {
     const [listening, table] = await Promise.all([guest.listeningPorts(), guest.processTable()]);
     const processes = new Map(table.map((process) => [process.pid, process]));
     const ports = listening
+      .filter(({ address, pid }) => address !== ENGINE_RESOLVER || pid !== undefined)
       .map(({ port, address, pid, processId }): Port => {
         const process = pid === undefined ? undefined : processes.get(pid);
         const owner = processId ?? process?.processId;
