@@ -1,6 +1,6 @@
-import { StringDecoder } from "node:string_decoder";
 import type { ExecEvent, ExecRequest } from "@clawdspace/protocol";
 import type { ExecOutput } from "./command-runner.js";
+import { Pieces } from "./pieces.js";
 import type { PauseEvent } from "./with-pauses.js";
 
 /**
@@ -15,10 +15,9 @@ export async function* toExecEvents(
   }: Pick<ExecRequest, "maxOutputBytes" | "encoding">,
 ): AsyncGenerator<ExecEvent> {
   const streams = {
-    stdout: { decoder: new StringDecoder(encoding), left: maxOutputBytes, cut: 0 },
-    stderr: { decoder: new StringDecoder(encoding), left: maxOutputBytes, cut: 0 },
+    stdout: { pieces: new Pieces(encoding), left: maxOutputBytes, cut: 0 },
+    stderr: { pieces: new Pieces(encoding), left: maxOutputBytes, cut: 0 },
   };
-  let end = 0;
   for await (const each of output) {
     if (each.type === "started") continue;
     if (each.type === "paused" || each.type === "resumed") {
@@ -28,14 +27,13 @@ export async function* toExecEvents(
       const piece = each.data.subarray(0, stream.left);
       stream.left -= piece.length;
       stream.cut += each.data.length - piece.length;
-      end = each.offset + each.data.length;
-      const data = stream.decoder.write(piece);
-      if (data) yield { type: each.type, data, offset: each.offset };
+      const complete = stream.pieces.add(each.offset, piece);
+      if (complete) yield { type: each.type, ...complete };
     }
     if (each.type !== "exit") continue;
     for (const type of ["stdout", "stderr"] as const) {
-      const data = streams[type].decoder.end();
-      if (data) yield { type, data, offset: end };
+      const rest = streams[type].pieces.end();
+      if (rest) yield { type, ...rest };
     }
     yield {
       type: "exit",
