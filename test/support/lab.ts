@@ -48,6 +48,7 @@ export class Lab {
   readonly docker: Docker;
   daemonLog = "";
   #children: ChildProcess[] = [];
+  #holder: ChildProcess | undefined;
   #engine: ChildProcess | undefined;
   #daemon: ChildProcess | undefined;
 
@@ -66,6 +67,7 @@ export class Lab {
     const lab = new Lab(await mkdtemp(join(tmpdir(), "clawdspace-lab-")), options);
     try {
       await lab.#makeWorld();
+      await lab.#makeNode();
       await lab.startEngine();
       await lab.#loadImage();
       await lab.startDaemon();
@@ -80,14 +82,29 @@ export class Lab {
 
   /** Runs a command in the node's network and mount namespaces. */
   async onNode(command: string[]): Promise<string> {
-    const pid = this.#engine?.pid;
-    const { stdout } = await exec("nsenter", [`--target=${pid}`, "--net", "--mount", ...command], {
+    const { stdout } = await exec("nsenter", [...this.#inside, ...command], {
       maxBuffer: 16 * 1024 ** 2,
     });
     return stdout;
   }
 
+  get #inside(): string[] {
+    return [`--target=${this.#holder?.pid}`, "--net", "--mount"];
+  }
+
+  /** Keeps the node's namespaces, mounts and resolver over restarts of its engine. */
+  async #makeNode(): Promise<void> {
+    await writeFile(join(this.folder, "resolv.conf"), `nameserver ${RESOLVER}\n`);
+    const script = `mount --bind ${this.folder}/resolv.conf /etc/resolv.conf; echo ready; exec sleep infinity`;
+    const netns = `--net=/run/netns/${this.#ns("node")}`;
+    const args = [netns, "unshare", "-m", "-u", "bash", "-c", script];
+    this.#holder = await this.#spawnReady("nsenter", args);
+  }
+
   async #makeWorld(): Promise<void> {
+    const [key, cert] = [join(this.folder, "key.pem"), join(this.folder, "cert.pem")];
+    const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    await exec("openssl", [...request, "-nodes", "-subj", "/CN=lab", "-keyout", key, "-out", cert]);
     const node = this.#ns("node");
     await ip("netns", "add", node);
     await ip("-n", node, "link", "set", "lo", "up");
@@ -147,14 +164,18 @@ export class Lab {
     ]);
   }
 
-  async #spawnReady(command: string, args: string[]): Promise<void> {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+  async #spawnReady(command: string, args: string[]): Promise<ChildProcess> {
+    const child = spawn(command, args, {
+      env: { ...process.env, LAB_FOLDER: this.folder },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     this.#children.push(child);
     const ended = once(child, "exit").then(() => {
       throw new Error(`${command} ${args.join(" ")} ended at once`);
     });
     await Promise.race([once(child.stdout, "data"), ended]);
     ended.catch(() => {});
+    return child;
   }
 
   /** Starts the engine, again after `stopEngine`. */
@@ -170,14 +191,10 @@ export class Lab {
       ...this.options.engine,
     };
     await writeFile(join(folder, "daemon.json"), JSON.stringify(config));
-    await writeFile(join(folder, "resolv.conf"), `nameserver ${RESOLVER}\n`);
-    const script = `mount --bind ${folder}/resolv.conf /etc/resolv.conf
-exec dockerd --config-file ${folder}/daemon.json >>${folder}/dockerd.log 2>&1`;
-    const engine = spawn(
-      "nsenter",
-      [`--net=/run/netns/${this.#ns("node")}`, "unshare", "-m", "-u", "bash", "-c", script],
-      { stdio: "ignore" },
-    );
+    const script = `exec dockerd --config-file ${folder}/daemon.json >>${folder}/dockerd.log 2>&1`;
+    const engine = spawn("nsenter", [...this.#inside, "--uts", "bash", "-c", script], {
+      stdio: "ignore",
+    });
     this.#engine = engine;
     await until("the engine answers", async () => {
       if (engine.exitCode !== null) {
@@ -226,14 +243,10 @@ exec dockerd --config-file ${folder}/daemon.json >>${folder}/dockerd.log 2>&1`;
     };
     const daemon = options.unprivileged
       ? await this.#unprivilegedDaemon(env)
-      : spawn(
-          "nsenter",
-          [`--target=${this.#engine?.pid}`, "--net", "--mount", process.execPath, ENTRY],
-          {
-            env,
-            stdio: ["ignore", "pipe", "pipe"],
-          },
-        );
+      : spawn("nsenter", [...this.#inside, process.execPath, ENTRY], {
+          env,
+          stdio: ["ignore", "pipe", "pipe"],
+        });
     this.#daemon = daemon;
     for (const stream of [daemon.stdout, daemon.stderr]) {
       stream?.on("data", (data: Buffer) => {
@@ -340,9 +353,9 @@ exec dockerd --config-file ${folder}/daemon.json >>${folder}/dockerd.log 2>&1`;
     return body;
   }
 
-  /** The address of a space's container. */
-  async addressOf(space: string): Promise<string> {
-    const info = await this.docker.getContainer(`${this.namespace}-${space}`).inspect();
+  /** The address of a space's container, or, with an empty prefix, of any other. */
+  async addressOf(name: string, prefix = `${this.namespace}-`): Promise<string> {
+    const info = await this.docker.getContainer(`${prefix}${name}`).inspect();
     return Object.values(info.NetworkSettings.Networks)[0]?.IPAddress ?? "";
   }
 
@@ -353,7 +366,7 @@ exec dockerd --config-file ${folder}/daemon.json >>${folder}/dockerd.log 2>&1`;
     await Promise.all(
       containers.map(({ Id }) => this.docker.getContainer(Id).remove({ force: true, v: true })),
     );
-    if (this.#engine) await this.onNode(["sh", "-c", UNMOUNT, "sh", this.folder]).catch(() => {});
+    if (this.#holder) await this.onNode(["sh", "-c", UNMOUNT, "sh", this.folder]).catch(() => {});
     await this.stopEngine();
     for (const child of this.#children) child.kill("SIGKILL");
     for (const name of ["node", "internet", "lan", "metadata"]) {
