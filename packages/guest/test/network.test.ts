@@ -22,7 +22,10 @@ afterAll(async () => {
 
 /** A TCP server on a free port of one address. */
 async function listen(handler: (socket: net.Socket) => void, host = "127.0.0.1") {
-  const server = net.createServer({ allowHalfOpen: true }, handler);
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => {});
+    handler(socket);
+  });
   server.listen(0, host);
   await once(server, "listening");
   const address = server.address();

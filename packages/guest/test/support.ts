@@ -12,7 +12,7 @@ import type {
 } from "../../api/src/guest/types.js";
 
 const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
-const BINARY = join(PACKAGE, "build/clawdspace-guest");
+export const BINARY = join(PACKAGE, "build/clawdspace-guest");
 
 /** Compiles what is not up to date; several test files may ask at once. */
 export function make(target: string): void {
