@@ -8,6 +8,7 @@ import type { SpaceService } from "../spaces/space-service.js";
 
 const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 250;
+const PROBE_END_MS = 1000;
 /** Where the engine puts its name server into a space: none of the space's own. */
 const ENGINE_RESOLVER = "127.0.0.11";
 /** Ports that an error names: a space may listen on a great many. */
@@ -104,8 +105,13 @@ export class PortService {
 async function accepts(guest: Guest, port: number, signal: AbortSignal): Promise<boolean> {
   try {
     const connection = await guest.connect(port, signal);
-    connection.on("error", () => {});
-    connection.destroy();
+    // An orderly end: a reset would be an error that ends some servers.
+    connection
+      .on("error", () => {})
+      .resume()
+      .end();
+    const timer = setTimeout(() => connection.destroy(), PROBE_END_MS).unref();
+    connection.once("close", () => clearTimeout(timer));
     return true;
   } catch (error) {
     if (error instanceof GuestError && error.code === "refused") return false;
