@@ -2,8 +2,10 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
+import { promisify } from "node:util";
 import type { FastifyInstance } from "fastify";
 
+const IDLE_CHECK_MS = 50;
 const LOOPBACK = "127.0.0.1";
 const TAILSCALE_INTERFACE = /^tailscale\d+$/;
 
@@ -38,13 +40,25 @@ function tailscaleAddresses(): string[] {
   );
 }
 
-/** Serves an app at every address, on one port. Returns the URL of the first; all of them end with the app. */
+/**
+ * Serves an app at every address, on one port. Returns the URL of the first. All of them end with the app: what is in
+ * flight is answered, and a connection ends with its answer.
+ */
 export async function listen(
   app: FastifyInstance,
   port: number,
   addresses: string[],
 ): Promise<string> {
   const [first = LOOPBACK, ...others] = addresses;
+  const servers = [app.server];
+  app.addHook("preClose", async () => {
+    // A connection that is kept alive would otherwise wait for its client's next request.
+    const closing = setInterval(() => {
+      for (const server of servers) server.closeIdleConnections();
+    }, IDLE_CHECK_MS);
+    app.server.once("close", () => clearInterval(closing));
+    await Promise.all(servers.slice(1).map((server) => promisify(server.close).call(server)));
+  });
   await app.listen({ port, host: first });
   const bound = app.server.address();
   const actual = typeof bound === "object" && bound ? bound.port : port;
@@ -53,10 +67,7 @@ export async function listen(
     server.on("upgrade", (...upgrade) => app.server.emit("upgrade", ...upgrade));
     server.listen(actual, host);
     await once(server, "listening");
-    app.server.on("close", () => {
-      server.close();
-      server.closeIdleConnections();
-    });
+    servers.push(server);
   }
   return `http://${isIPv6(first) ? `[${first}]` : first}:${actual}`;
 }
