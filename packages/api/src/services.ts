@@ -20,6 +20,7 @@ import { ExecService } from "./processes/exec-service.js";
 import { ProcessHosts } from "./processes/process-hosts.js";
 import { ActivityStore } from "./spaces/activity-store.js";
 import { AutoSleep } from "./spaces/auto-sleep.js";
+import { DiskStore } from "./spaces/disk-store.js";
 import { EnvStore } from "./spaces/env-store.js";
 import { furnishWith } from "./spaces/furnish.js";
 import { Guests } from "./spaces/guests.js";
@@ -77,6 +78,7 @@ export function createServices(
   const activity = new ActivityStore(join(config.dataDir, "activity.json"));
   const registry = new SpaceRegistry(engine, names, activity, log);
   const images = new ImagePreparer(engine, names, config);
+  const disks = new DiskStore(engine, join(config.dataDir, "disks"), log);
   const network = new NetworkService({
     engine,
     names,
@@ -100,6 +102,7 @@ export function createServices(
       images,
       network,
       isolation: new Isolation(engine, config.configDir),
+      disks,
       defaults: { image: config.image, gpuImage: config.gpuImage },
       hasGpu: async () => (await system.capabilities()).gpu,
       log,
@@ -153,6 +156,7 @@ export function createServices(
       await keys.load();
       await templates.prepare();
       await activity.load();
+      await disks.start();
       await network.start();
       registry.onConnected(async () => {
         await network.check();

@@ -76,7 +76,8 @@ export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): Con
 function toTmpfs(spec: SpaceSpec): Tmpfs[] {
   const usual: Tmpfs[] = [
     { target: "/tmp", sizeBytes: Math.floor(spec.memoryBytes / 2), mode: 0o1777, exec: true },
-    { target: "/run", sizeBytes: RUN_BYTES, mode: 0o1777, exec: false },
+    // The runtime gives a tmpfs the mode of the image's folder, which is for root alone; so the user owns it.
+    { target: "/run", sizeBytes: RUN_BYTES, mode: 0o755, exec: false, owner: SANDBOX_UID },
   ];
   if (!spec.writableRootfs) {
     const sizeBytes = Math.floor(spec.memoryBytes / 4);

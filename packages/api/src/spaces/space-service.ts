@@ -12,6 +12,7 @@ import { EngineError } from "../engine/engine.js";
 import type { NetworkService } from "../network/network-service.js";
 import type { TemplateStore } from "../templates/template-store.js";
 import { toContainerSpec } from "./container-spec.js";
+import type { DiskStore } from "./disk-store.js";
 import { type ImagePreparer, isSandboxImage } from "./image-preparer.js";
 import type { Isolation } from "./isolation.js";
 import { KeyedLock } from "./keyed-lock.js";
@@ -52,6 +53,7 @@ interface Parts {
   images: ImagePreparer;
   network: NetworkService;
   isolation: Isolation;
+  disks: DiskStore;
   defaults: SpecDefaults;
   hasGpu: () => Promise<boolean>;
   log: FastifyBaseLogger;
@@ -141,7 +143,7 @@ export class SpaceService {
       const entry = await this.find(name);
       await this.parts.engine.removeContainer(entry.id);
       this.parts.registry.drop(entry);
-      if (removeVolume) await this.parts.engine.removeVolume(this.parts.names.volume(name));
+      if (removeVolume) await this.#removeVolume(this.parts.names.volume(name));
     });
   }
 
@@ -240,7 +242,7 @@ export class SpaceService {
     wanted: SpaceSpec,
     options: CreateOptions,
   ): Promise<SpaceEntry> {
-    const { engine, images, names, registry, network, isolation } = this.parts;
+    const { engine, images, names, registry, network, isolation, disks } = this.parts;
     const createId = randomUUID();
     let id: string | undefined;
     let address: string | undefined;
@@ -252,10 +254,16 @@ export class SpaceService {
       const seccompProfile = await isolation.check(wanted, await this.#info());
       const link = await network.lease(wanted);
       address = link?.address;
+      const diskBytes = await disks.prepare(
+        names.volume(request.name),
+        { ...names.ours, [LABEL.space]: request.name, [LABEL.create]: createId },
+        wanted.diskBytes,
+      );
       const spec = {
         ...wanted,
         guest: guestVolume !== undefined,
         ...(address ? { address } : {}),
+        ...(diskBytes ? { diskBytes } : {}),
       };
       // Until then the space reaches nothing, so that its start needn't wait.
       const admitted = network.admit(spec);
@@ -274,7 +282,7 @@ export class SpaceService {
       id = await this.#createContainer(container);
       options.signal.throwIfAborted();
       await images.adapt(id, image, spec);
-      await this.#start(id, spec);
+      await this.#start(request.name, id, spec);
       await admitted;
       const details = await engine.inspectContainer(id);
       entry = new SpaceEntry(request.name, id, spec, details.createdAt, "running");
@@ -293,10 +301,10 @@ export class SpaceService {
           "a failed create could not be undone yet",
         );
       });
-      network.release(address);
+      if (!entry) network.release(address);
       throw options.signal.aborted
         ? new ClawdspaceError("cancelled", "The client went away, so the space was not made.")
-        : error;
+        : disks.explain(error);
     } finally {
       this.#unfinished.delete(createId);
     }
@@ -315,8 +323,9 @@ export class SpaceService {
   }
 
   /** Starts a container that reaches nothing but what its policy says, or not at all. */
-  async #start(id: string, spec: SpaceSpec): Promise<void> {
-    const { engine, network } = this.parts;
+  async #start(name: string, id: string, spec: SpaceSpec): Promise<void> {
+    const { engine, network, disks, names } = this.parts;
+    if (spec.diskBytes !== undefined) await disks.ready(names.volume(name));
     if (spec.address === undefined) return await engine.startContainer(id);
     await network.ready();
     try {
@@ -333,8 +342,13 @@ export class SpaceService {
     const { engine } = this.parts;
     if (containerId) await engine.removeContainer(containerId);
     for (const volume of await engine.listVolumes({ [LABEL.create]: createId })) {
-      await engine.removeVolume(volume.name);
+      await this.#removeVolume(volume.name);
     }
+  }
+
+  async #removeVolume(volume: string): Promise<void> {
+    await this.parts.engine.removeVolume(volume);
+    await this.parts.disks.remove(volume);
   }
 
   async #freeze(entry: SpaceEntry): Promise<void> {
@@ -367,7 +381,7 @@ export class SpaceService {
 
   async #restart(entry: SpaceEntry): Promise<void> {
     const { engine } = this.parts;
-    await this.#start(entry.id, entry.spec);
+    await this.#start(entry.name, entry.id, entry.spec);
     entry.learn(await engine.inspectContainer(entry.id));
   }
 
