@@ -66,6 +66,52 @@ describe("a space's processes", () => {
   });
 });
 
+describe("the files API", () => {
+  const PATHS = [
+    "/out/passwd",
+    "/passwd",
+    "/deep/root/etc/passwd",
+    "/../etc/passwd",
+    "/%2e%2e/etc/passwd",
+    "/..%2f..%2fetc%2fpasswd",
+    "/%252e%252e/etc/passwd",
+    "/deep/../../etc/passwd",
+    "//etc/passwd",
+    "/proc/self/root/etc/passwd",
+    "/a.txt%00.png",
+    "/%00",
+  ];
+  const WAYS = ["file", "files/raw", "files/stat", "files/archive", "files"];
+
+  beforeAll(async () => {
+    await sh(
+      "safe",
+      "ln -s /etc out; ln -s ../etc/passwd passwd; mkdir deep; ln -s / deep/root; echo a >a.txt",
+    );
+  });
+
+  it.each(PATHS)("never reads outside of the workspace by %s", async (path) => {
+    for (const way of WAYS) {
+      const answer = await daemon.request("GET", `/api/spaces/safe/${way}?path=${path}`);
+      const text = await answer.text();
+      expect(text).not.toContain("root:");
+      expect(text).not.toContain("cm9vdD"); // "root:" in base64
+      if (answer.ok && way === "files/stat") expect(text).toContain('"type":"symlink"');
+      else expect([way, answer.status]).toEqual([way, expect.toSatisfy((each) => each >= 400)]);
+    }
+  });
+
+  it.each(PATHS)("never writes outside of the workspace by %s", async (path) => {
+    const before = (await sh("safe", "cat /etc/passwd | sha256sum; ls -l /etc")).stdout;
+    const body = { contentBase64: Buffer.from("owned").toString("base64") };
+    await daemon.request("PUT", `/api/spaces/safe/file?path=${path}`, body);
+    await daemon.request("PUT", `/api/spaces/safe/files/raw?path=${path}`, Buffer.from("owned"));
+    await daemon.request("DELETE", `/api/spaces/safe/files?path=${path}&recursive=true`);
+    expect((await sh("safe", "cat /etc/passwd | sha256sum; ls -l /etc")).stdout).toBe(before);
+    await sh("safe", "ln -sf /etc -T out; ln -sf ../etc/passwd passwd; ln -sf / -T deep/root");
+  });
+});
+
 describe("what a space may use up", () => {
   it("is so many processes: a fork bomb leaves the node and the space alive", async () => {
     await template("name: few\nresources: { pids: 64 }\n");
