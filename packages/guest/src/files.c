@@ -152,7 +152,7 @@ struct reader {
 };
 
 static bool read_pump(struct stream *stream) {
-  static uint8_t buffer[MAX_PAYLOAD];
+  static uint8_t buffer[MAX_PIECE];
   struct reader *reader = (struct reader *)stream;
   uint64_t length = stream_allowance(stream);
   if (length > reader->left) length = reader->left;

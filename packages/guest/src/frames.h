@@ -11,6 +11,7 @@ enum {
   PROTOCOL_MINOR = 0,
   MAX_PAYLOAD = 32768,
   HEADER_SIZE = 8,
+  MAX_PIECE = MAX_PAYLOAD - HEADER_SIZE,  // a frame of this fits the 32 KiB in which engines copy
   TRAILER_SIZE = 4,
   HELLO_SIZE = 48,
   HELLO_ACK_SIZE = 64,

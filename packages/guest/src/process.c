@@ -407,7 +407,7 @@ static bool output_pump(struct stream *stream) {
     bool error;
     const uint8_t *data = ring_at(ring, stream->sent, &length, &error);
     if (length > allowed) length = allowed;
-    if (length > MAX_PAYLOAD - 8) length = MAX_PAYLOAD - 8;
+    if (length > MAX_PIECE - 8) length = MAX_PIECE - 8;
     if (!length) return false;
     send_out(stream, error ? OUT_STDERR : OUT_STDOUT, prefix, 8, data, length);
     stream->sent += length;

@@ -14,7 +14,7 @@
 #include "loop.h"
 #include "session.h"
 
-enum { MAX_CONNECTIONS = 256, TCP_READ = 32 << 10 };
+enum { MAX_CONNECTIONS = 256 };
 
 struct connection {
   struct stream stream;
@@ -150,7 +150,7 @@ static void end(struct stream *stream) {
 }
 
 static bool pump(struct stream *stream) {
-  static uint8_t buffer[TCP_READ];
+  static uint8_t buffer[MAX_PIECE];
   struct connection *connection = (struct connection *)stream;
   uint64_t allowed = stream_allowance(stream);
   if (!connection->connected || !connection->readable || connection->read_ended || !allowed)

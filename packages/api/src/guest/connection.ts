@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { guestFiles } from "./files.js";
 import { GuestLink } from "./link.js";
-import { PayloadWriter } from "./payload.js";
+import { nothing, PayloadWriter } from "./payload.js";
 import { Processes } from "./processes.js";
 import { decodePorts, decodeTable, PORTS_REQUEST, TABLE_REQUEST } from "./tables.js";
 import { connectPort } from "./tcp.js";
@@ -100,21 +100,22 @@ export class GuestConnection implements Guest {
   }
 
   async processTable(): Promise<GuestTableEntry[]> {
-    return decodeTable(await this.#link.request("process table", TABLE_REQUEST, { retry: true }));
+    return await this.#link.request("process table", TABLE_REQUEST, decodeTable, { retry: true });
   }
 
   async listeningPorts(): Promise<GuestPort[]> {
-    return decodePorts(await this.#link.request("listening ports", PORTS_REQUEST, { retry: true }));
+    return await this.#link.request("listening ports", PORTS_REQUEST, decodePorts, { retry: true });
   }
 
   async ping(): Promise<number> {
     const before = performance.now();
-    await this.#link.request("ping", PING_REQUEST, { retry: true });
+    await this.#link.request("ping", PING_REQUEST, nothing, { retry: true });
     return performance.now() - before;
   }
 
   async shutdown(graceMs: number): Promise<void> {
-    await this.#link.request("shutdown", new PayloadWriter().u8(SHUTDOWN).u32(graceMs).finish());
+    const request = new PayloadWriter().u8(SHUTDOWN).u32(graceMs).finish();
+    await this.#link.request("shutdown", request, nothing);
   }
 
   close(): void {

@@ -34,6 +34,7 @@ const COPY_RECURSIVE = 1;
 const COPY_OVERWRITE = 2;
 const TYPES: (GuestFileType | undefined)[] = [undefined, "file", "dir", "symlink", "other"];
 const MAX_NAME = 255;
+const MAX_TARGET = 4096;
 const EVERYTHING = 0xffff_ffff_ffff_ffffn;
 /** Where a date ends. */
 const MAX_DATE_SECONDS = 8_640_000_000_000n;
@@ -206,8 +207,14 @@ export function encodeRemove(path: GuestPath, recursive: boolean): Buffer {
 }
 
 /** How many files and folders a copy made or a removal took away. */
-export function decodeEntries(payload: Buffer): number {
-  return new PayloadReader(payload).size();
+export function decodeEntries(payload: Buffer): { entries: number } {
+  return { entries: new PayloadReader(payload).size() };
+}
+
+export function decodeReadlink(payload: Buffer): Buffer {
+  if (payload.length > MAX_TARGET)
+    throw new GuestError("protocol", "The link's target is too long");
+  return Buffer.from(payload);
 }
 
 export function encodeChmod(path: GuestPath, mode: number): Buffer {

@@ -87,8 +87,7 @@ export function readFile(
       done: (payload: Buffer) => {
         complete = true;
         if (decodeReadEnd(payload) !== received || !opened) {
-          fail(new GuestError("protocol", `The guest agent lost bytes: ${what}`));
-          return;
+          throw new GuestError("protocol", `The guest agent lost bytes: ${what}`);
         }
         stream.push(null);
       },

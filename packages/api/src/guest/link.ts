@@ -93,13 +93,15 @@ export class GuestLink {
 
   /**
    * One request with one answer. Sent before this returns, where a session is there. With retry it is asked again
-   * after a reattach; without, a broken transport is "unavailable" and nobody knows whether it was done.
+   * after a reattach; without, a broken transport is "unavailable" and nobody knows whether it was done. An answer
+   * that can't be decoded ends the connection.
    */
-  request(
+  request<Answer>(
     what: string,
     payload: Buffer,
+    decode: (answer: Buffer) => Answer,
     options: { retry?: boolean; signal?: AbortSignal | undefined; timeoutMs?: number } = {},
-  ): Promise<Buffer> {
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       let cancel = (): void => {};
       const settle = (): void => {
@@ -115,8 +117,8 @@ export class GuestLink {
       const handler: StreamHandler = {
         what,
         done: (answer) => {
+          resolve(decode(answer));
           settle();
-          resolve(answer);
         },
         failed: (error) => {
           if (error.code === "unavailable" && options.retry && !this.#closed) attempt();

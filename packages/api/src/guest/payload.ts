@@ -61,6 +61,9 @@ export class PayloadWriter {
   }
 }
 
+/** Decodes the answer to what gives nothing back. */
+export function nothing(_answer: Buffer): void {}
+
 /** Reads what the guest sent. Whatever doesn't fit throws "protocol". */
 export class PayloadReader {
   readonly #payload: Buffer;

@@ -136,8 +136,10 @@ export function encodeList(afterSequence: number): Buffer {
   return new PayloadWriter().u8(Operation.list).u32(afterSequence).finish();
 }
 
-/** One page: what is on it, and where the next begins. */
-export function decodeList(payload: Buffer): { processes: GuestProcessInfo[]; next?: number } {
+/** What is on a page, and where the next begins. */
+export type GuestProcessPage = { processes: GuestProcessInfo[]; next?: number };
+
+export function decodeList(payload: Buffer): GuestProcessPage {
   const reader = new PayloadReader(payload);
   const more = reader.u8() !== 0;
   const processes: GuestProcessInfo[] = [];

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { GuestLink } from "./link.js";
 import { OutputReader } from "./output.js";
+import { nothing } from "./payload.js";
 import {
   decodeList,
   decodeSignaled,
@@ -10,6 +11,7 @@ import {
   encodeResize,
   encodeSignal,
   encodeStart,
+  type GuestProcessPage,
 } from "./process-codec.js";
 import { StdinFeeder } from "./stdin.js";
 import type { GuestOutput, GuestProcessInfo, GuestProcessSpec, GuestRun } from "./types.js";
@@ -30,10 +32,12 @@ export class Processes {
 
   async #start(id: string, spec: GuestProcessSpec): Promise<{ id: string; pid: number }> {
     // No await before the request: what follows in the same turn travels in the same packet.
-    const answer = this.#link.request("start", encodeStart(id, spec), { retry: true });
+    const answer = this.#link.request("start", encodeStart(id, spec), decodeStarted, {
+      retry: true,
+    });
     if (spec.stdin || spec.pty) this.#newFeeder(id, 0);
     try {
-      return { id, ...decodeStarted(await answer) };
+      return { id, ...(await answer) };
     } catch (error) {
       this.#feeders.delete(id);
       throw error;
@@ -53,10 +57,14 @@ export class Processes {
     let after: number | undefined = 0;
     // The guest keeps 1,280 at most; a page that claims more is not believed.
     for (let page = 0; after !== undefined && page < 100; page++) {
-      const answer: Buffer = await this.#link.request("list", encodeList(after), { retry: true });
-      const { processes, next } = decodeList(answer);
-      all.push(...processes);
-      after = next;
+      const answer: GuestProcessPage = await this.#link.request(
+        "list",
+        encodeList(after),
+        decodeList,
+        { retry: true },
+      );
+      all.push(...answer.processes);
+      after = answer.next;
     }
     return all;
   }
@@ -74,17 +82,18 @@ export class Processes {
   }
 
   async resize(id: string, cols: number, rows: number): Promise<void> {
-    await this.#link.request("resize", encodeResize(id, cols, rows), { retry: true });
+    const request = encodeResize(id, cols, rows);
+    await this.#link.request("resize", request, nothing, { retry: true });
   }
 
   async signal(id: string, signal: NodeJS.Signals, scope: "group" | "all"): Promise<number> {
     const request = encodeSignal(id, signal, scope);
-    return decodeSignaled(await this.#link.request(`signal ${signal}`, request, { retry: true }));
+    return await this.#link.request(`signal ${signal}`, request, decodeSignaled, { retry: true });
   }
 
   async forget(id: string): Promise<void> {
     this.#feeders.delete(id);
-    await this.#link.request("forget", encodeForget(id), { retry: true });
+    await this.#link.request("forget", encodeForget(id), nothing, { retry: true });
   }
 
   #newFeeder(id: string, knownOffset: number | undefined): StdinFeeder {

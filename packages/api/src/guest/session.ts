@@ -30,7 +30,7 @@ const CONGESTED = 1 << 20;
 /** Streams that were cancelled and not yet ended by the guest. */
 const MAX_CANCELLED = 2048;
 
-/** What becomes of a stream. Each ends with exactly one done or failed; what throws ends the session. */
+/** What becomes of a stream. What throws ends the session; the end is one done or failed, or a failed done and failed. */
 export type StreamHandler = {
   /** What it is about, for messages: "start", "read /a.txt". */
   readonly what: string;
@@ -296,8 +296,7 @@ export class GuestSession {
     } else if (type === Receive.reply) {
       this.#replied(flags, stream, payload, handler);
     } else if (type === Receive.error) {
-      this.#streams.delete(stream);
-      handler.failed(decodeError(payload, handler.what));
+      this.#settle(stream, handler, () => handler.failed(decodeError(payload, handler.what)));
     } else if (type === Receive.credit && handler.credit) {
       handler.credit(new PayloadReader(payload).size());
     } else if (type === Receive.end && handler.ended) {
@@ -325,8 +324,19 @@ export class GuestSession {
       handler.opened(whole);
       return;
     }
+    this.#settle(stream, handler, () => handler.done(whole));
+  }
+
+  /** The end of a stream. An end that makes no sense is told to the handler as well, before it ends the session. */
+  #settle(stream: number, handler: StreamHandler, tell: () => void): void {
     this.#streams.delete(stream);
-    handler.done(whole);
+    try {
+      tell();
+    } catch (cause) {
+      const error = asGuestError(cause);
+      handler.failed(error);
+      throw error;
+    }
   }
 
   #end(error: GuestError): void {

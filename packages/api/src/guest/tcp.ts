@@ -121,8 +121,9 @@ export function connectPort(
       },
       done: () => {
         over = true;
-        if (!connected)
-          fail(new GuestError("protocol", `The guest agent never connected: ${what}`));
+        if (!connected) {
+          throw new GuestError("protocol", `The guest agent never connected: ${what}`);
+        }
         endReading();
         if (stream.readableEnded) stream.destroy();
         else stream.once("end", () => stream.destroy());
