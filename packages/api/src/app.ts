@@ -28,12 +28,14 @@ import { healthRoutes } from "./routes/health.js";
 import { keyRoutes } from "./routes/keys.js";
 import { portRoutes } from "./routes/ports.js";
 import { PREVIEW_HOST_ROUTE, previewRoutes } from "./routes/previews.js";
+import { processRoutes } from "./routes/processes.js";
 import { proxyRoutes } from "./routes/proxy.js";
 import { sessionRoutes } from "./routes/session.js";
 import { spaceRoutes } from "./routes/spaces.js";
 import { statsRoutes } from "./routes/stats.js";
 import { systemRoutes } from "./routes/system.js";
 import { templateRoutes } from "./routes/templates.js";
+import { terminalRoutes } from "./routes/terminal.js";
 import type { Services } from "./services.js";
 import { VERSION } from "./version.js";
 
@@ -115,6 +117,8 @@ export async function buildApp(
     ]) {
       await guarded.register(routes(services), { prefix: "/api/spaces" });
     }
+    await guarded.register(processRoutes(services), { prefix: "/api/spaces" });
+    await guarded.register(terminalRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(gitRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(statsRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(portRoutes(services), { prefix: "/api/spaces" });

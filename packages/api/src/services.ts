@@ -18,6 +18,8 @@ import { Previews } from "./ports/previews.js";
 import { CommandRunner } from "./processes/command-runner.js";
 import { ExecService } from "./processes/exec-service.js";
 import { ProcessHosts } from "./processes/process-hosts.js";
+import { ProcessKeeper } from "./processes/process-keeper.js";
+import { ProcessService } from "./processes/process-service.js";
 import { ActivityStore } from "./spaces/activity-store.js";
 import { AutoSleep } from "./spaces/auto-sleep.js";
 import { DiskStore } from "./spaces/disk-store.js";
@@ -33,6 +35,7 @@ import { SpaceService } from "./spaces/space-service.js";
 import { StatsService } from "./system/stats-service.js";
 import { SystemService } from "./system/system-service.js";
 import { TemplateStore } from "./templates/template-store.js";
+import { TerminalService } from "./terminals/terminal-service.js";
 
 /** How often what is known is compared with the engine, and leftovers are removed. */
 const TIDY_MS = 60_000;
@@ -46,6 +49,8 @@ export interface Services {
   guests: Guests;
   hosts: ProcessHosts;
   exec: ExecService;
+  processes: ProcessService;
+  terminals: TerminalService;
   files: FileService;
   transfers: Transfers;
   folders: FolderTransfers;
@@ -112,10 +117,18 @@ export function createServices(
   const access = new FileAccess(engine, guests, spaces);
   const stats = new StatsService(engine, spaces, guests);
   const sleep = new AutoSleep({ spaces, registry, activity, log }, config);
-  registry.onStopped((entry) => guests.close(entry));
+  const keeper = new ProcessKeeper(hosts, log);
+  const processes = new ProcessService(spaces, hosts, keeper);
+  registry.onAdded((entry) => keeper.found(entry));
+  registry.onStopped((entry) => {
+    guests.close(entry);
+    hosts.forget(entry);
+    keeper.drop(entry);
+  });
   registry.onGone((entry) => {
     guests.close(entry);
     hosts.forget(entry);
+    keeper.drop(entry);
     stats.forget(entry);
     sleep.forget(entry);
     network.release(entry.spec.address);
@@ -138,6 +151,8 @@ export function createServices(
     guests,
     hosts,
     exec: new ExecService(spaces, commands),
+    processes,
+    terminals: new TerminalService(spaces, hosts, processes),
     files: new FileService(access),
     transfers: new Transfers(access),
     folders: new FolderTransfers(access, join(config.dataDir, "uploads")),
@@ -164,6 +179,7 @@ export function createServices(
       });
       registry.follow();
       sleep.start();
+      keeper.start();
       tidying = setInterval(() => {
         Promise.all([registry.refresh(), tidy()]).catch((error: unknown) =>
           log.warn({ err: error }, "could not compare with the engine"),
@@ -174,6 +190,7 @@ export function createServices(
       clearInterval(tidying);
       network.stop();
       await sleep.stop();
+      keeper.stop();
       registry.close();
       guests.closeAll();
       await keys.close();

@@ -67,6 +67,10 @@ export class GuestConnection implements Guest {
     return this.#processes.output(id, fromOffset, signal);
   }
 
+  retain(id: string, fromOffset: number): () => void {
+    return this.#processes.retain(id, fromOffset);
+  }
+
   writeStdin(id: string, data: Buffer): Promise<void> {
     return this.#processes.writeStdin(id, data);
   }

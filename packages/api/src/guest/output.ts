@@ -4,6 +4,7 @@ import { PayloadReader } from "./payload.js";
 import { decodeExit, encodeOutput } from "./process-codec.js";
 import type { GuestSession, StreamHandler } from "./session.js";
 import { GuestError, type GuestOutput } from "./types.js";
+import { LARGEST_WINDOW } from "./window-budget.js";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -35,14 +36,21 @@ export class OutputReader implements AsyncIterableIterator<GuestOutput> {
   #stream = 0;
   #cancel = (): void => {};
 
-  /** started: what a failure to start explains, its error is told instead of "no such process". */
+  readonly #wanted: number;
+
+  /**
+   * started: what a failure to start explains, its error is told instead of "no such process".
+   * wanted: of the window, in bytes; with 0 nothing is sent, and nothing from fromOffset on is acknowledged.
+   */
   constructor(
     link: GuestLink,
     id: string,
     fromOffset: number,
     signal?: AbortSignal,
     started: Promise<unknown> = Promise.resolve(),
+    wanted = LARGEST_WINDOW,
   ) {
+    this.#wanted = wanted;
     this.#link = link;
     this.#explanation = started;
     this.#id = id;
@@ -69,7 +77,7 @@ export class OutputReader implements AsyncIterableIterator<GuestOutput> {
       return this;
     }
     this.#signal?.addEventListener("abort", this.#abort);
-    this.#window = this.#link.budget.take();
+    this.#window = this.#link.budget.take(this.#wanted);
     this.#subscribe();
     return this;
   }

@@ -73,6 +73,11 @@ export class Processes {
     return new OutputReader(this.#link, id, fromOffset, signal);
   }
 
+  retain(id: string, fromOffset: number): () => void {
+    const reader = new OutputReader(this.#link, id, fromOffset, undefined, undefined, 0).start();
+    return () => void reader.return();
+  }
+
   writeStdin(id: string, data: Buffer): Promise<void> {
     return this.#feeder(id).write(data);
   }

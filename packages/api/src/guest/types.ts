@@ -280,6 +280,11 @@ export type Guest = {
    */
   output(id: string, fromOffset: number, signal?: AbortSignal): AsyncIterable<GuestOutput>;
   /**
+   * Keeps all output from an offset on as long as the process is of the kind that waits ("block"), also over reattaches,
+   * until the returned function is called. Takes nothing of it over.
+   */
+  retain(id: string, fromOffset: number): () => void;
+  /**
    * Resolves when the bytes are on their way and there is room for more; they are sent again over reattaches, never
    * twice into the process. "closed" where the process or its stdin has ended.
    */

@@ -7,11 +7,13 @@ import {
   type GuestProcessInfo,
   type GuestProcessSpec,
   type GuestRun,
+  type GuestTableEntry,
 } from "../guest/types.js";
 import { EngineProcess } from "./engine-process.js";
 import { EngineSignals } from "./engine-signals.js";
 import { toStartError } from "./engine-start-error.js";
 import type { ProcessHost } from "./process-host.js";
+import { daemonVariable } from "./process-meta.js";
 
 const MAX_FINISHED = 256;
 const UIDS = { sandbox: "1001:1001", root: "0:0" } as const;
@@ -63,6 +65,10 @@ export class EngineProcessHost implements ProcessHost {
     yield* this.#named(id).output(fromOffset, signal);
   }
 
+  retain(id: string, fromOffset: number): () => void {
+    return this.#named(id).retain(fromOffset);
+  }
+
   async writeStdin(id: string, data: Buffer): Promise<void> {
     await this.#named(id).write(data);
   }
@@ -85,6 +91,19 @@ export class EngineProcessHost implements ProcessHost {
     const known = this.#processes.get(id);
     if (known?.over) this.#processes.delete(id);
     else if (known) this.#forgotten.add(id);
+  }
+
+  /**
+   * Kills what an earlier run of the daemon started and waited for: its output, which only that daemon had, is lost.
+   * @returns how many processes were found.
+   */
+  async killOrphans(): Promise<number> {
+    return await this.#signals.killOrphans();
+  }
+
+  /** As `Guest.processTable`, as far as it can be seen from outside. */
+  async processTable(): Promise<Pick<GuestTableEntry, "pid" | "argv" | "processId">[]> {
+    return await this.#signals.table();
   }
 
   /** Lets go of all connections, as when the space is gone. */
@@ -110,7 +129,7 @@ export class EngineProcessHost implements ProcessHost {
   async #exec(id: string, spec: GuestProcessSpec): Promise<EngineProcess> {
     const execSpec = {
       argv: spec.argv.map(toText),
-      env: { ...spec.env, CLAWDSPACE_PROCESS_ID: id },
+      env: { ...spec.env, ...daemonVariable(spec.meta), CLAWDSPACE_PROCESS_ID: id },
       cwd: toText(spec.cwd),
       user: UIDS[this.user],
       pty: spec.pty,

@@ -139,6 +139,17 @@ export class EngineProcess {
     }
   }
 
+  /** As `Guest.retain`. */
+  retain(from: number): () => void {
+    const reader = { consumed: Math.min(from, this.#ring.end) };
+    this.#readers.add(reader);
+    this.#acknowledge();
+    return () => {
+      this.#readers.delete(reader);
+      this.#acknowledge();
+    };
+  }
+
   /** As `Guest.writeStdin`; what the engine has taken over counts as taken. */
   async write(data: Buffer): Promise<void> {
     if (!this.#stdin.open || this.over) throw closedInput();
@@ -211,6 +222,7 @@ export class EngineProcess {
   /** The first byte that must not be lost. */
   #floor(): number {
     if (this.spec.onFull === "block") return this.#acknowledged;
+    if (this.spec.onFull === "drop") return this.#ring.end;
     const stalled = this.#heldSince !== undefined && Date.now() - this.#heldSince >= STALL_MS;
     return this.#readers.size > 0 && !stalled ? this.#acknowledged : this.#ring.end;
   }
@@ -218,7 +230,9 @@ export class EngineProcess {
   /** What every reader has taken may give way. */
   #acknowledge(): void {
     if (this.#readers.size === 0) return;
-    this.#acknowledged = Math.min(...[...this.#readers].map(({ consumed }) => consumed));
+    const acknowledged = Math.min(...[...this.#readers].map(({ consumed }) => consumed));
+    if (acknowledged === this.#acknowledged) return;
+    this.#acknowledged = acknowledged;
     this.#pulse.beat();
   }
 

@@ -3,17 +3,20 @@ import type { Engine } from "../engine/engine.js";
 import { GuestError } from "../guest/types.js";
 import { HostProcfs } from "./host-procfs.js";
 import { signalInside } from "./in-space-signal.js";
+import { DAEMON, DAEMON_VARIABLE } from "./process-meta.js";
 import { leaderOf, type ProcessRow, treeOf } from "./process-tree.js";
 
 const STOP_ROUNDS = 64;
 const KILL_ROUNDS = 200;
+/** What keeps a container alive that has no guest agent. */
+const PLACEHOLDER = "sleep infinity";
 
 /** Finds and signals the processes of one container that execs of the engine started. */
 export class EngineSignals {
   constructor(
     private readonly engine: Engine,
-    private readonly containerId: string,
-    private readonly user: string,
+    readonly containerId: string,
+    readonly user: string,
   ) {}
 
   /** The container's processes seen from its node, where the daemon runs there as root. Throws `EngineError`. */
@@ -34,13 +37,40 @@ export class EngineSignals {
   ): Promise<number> {
     const host = await this.host();
     if (!host) {
-      const target = { containerId: this.containerId, user: this.user, id };
-      return await signalInside(this.engine, target, signal, scope);
+      const marks = { wanted: `CLAWDSPACE_PROCESS_ID=${id}` };
+      return await signalInside(this.engine, this, marks, signal, scope);
     }
     if (scope === "group") return signalGroup(host, id, signal, leader);
     if (signal === "SIGKILL") return await killAll(host, id, leader);
     const tree = find(host, id, leader).tree;
     return tree.filter((row) => host.kill(row, signal)).length;
+  }
+
+  /** Kills what earlier runs of the daemon waited for. Resolves to the number of processes found. */
+  async killOrphans(): Promise<number> {
+    const host = await this.host();
+    if (!host) {
+      const marks = { wanted: `${DAEMON_VARIABLE}=`, spared: `${DAEMON_VARIABLE}=${DAEMON}` };
+      return await signalInside(this.engine, this, marks, "SIGKILL", "all");
+    }
+    const orphans = host.rows().filter(({ orphan }) => orphan);
+    let found = 0;
+    for (const id of new Set(orphans.map(({ marker }) => marker)))
+      if (id) found += await killAll(host, id, undefined);
+    return found;
+  }
+
+  /** The container's processes as they know themselves; none where they can't be seen from outside. */
+  async table(): Promise<{ pid: number; argv: Buffer[]; processId?: string }[]> {
+    const host = await this.host();
+    const rows = host?.rows() ?? [];
+    return rows.flatMap((row) => {
+      const pid = host?.pidInside(row.pid);
+      if (pid === undefined || row.state === "Z") return [];
+      const argv = host?.argv(row.pid) ?? [];
+      if (row.parent === host?.initPid && argv.join(" ") === PLACEHOLDER) return [];
+      return [{ pid, argv, ...(row.marker ? { processId: row.marker } : {}) }];
+    });
   }
 }
 

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { type ProcessRow, parseMarker, parseStat } from "./process-tree.js";
+import { type ProcessRow, parseEnviron, parseStat } from "./process-tree.js";
 
 /**
  * A container's processes as the engine's own machine sees them. Only there, and only for root, is there one:
@@ -8,6 +8,8 @@ import { type ProcessRow, parseMarker, parseStat } from "./process-tree.js";
 export class HostProcfs {
   private constructor(
     private readonly containerId: string,
+    /** Of the container's first process. */
+    readonly initPid: number,
     private readonly procsFile: string | undefined,
   ) {}
 
@@ -16,7 +18,7 @@ export class HostProcfs {
     if (initPid <= 1 || process.platform !== "linux" || process.getuid?.() !== 0) return undefined;
     const cgroups = readText(`/proc/${initPid}/cgroup`);
     if (!cgroups?.includes(containerId)) return undefined;
-    return new HostProcfs(containerId, procsFileOf(cgroups));
+    return new HostProcfs(containerId, initPid, procsFileOf(cgroups));
   }
 
   rows(): ProcessRow[] {
@@ -28,8 +30,7 @@ export class HostProcfs {
     if (!readText(`/proc/${pid}/cgroup`)?.includes(this.containerId)) return undefined;
     const stat = parseStat(readText(`/proc/${pid}/stat`) ?? "");
     if (!stat) return undefined;
-    const environ = readBytes(`/proc/${pid}/environ`);
-    return { pid, ...stat, marker: environ && parseMarker(environ) };
+    return { pid, ...stat, ...parseEnviron(readBytes(`/proc/${pid}/environ`)) };
   }
 
   /** The pid by which a process knows itself inside. */

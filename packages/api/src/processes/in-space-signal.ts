@@ -1,18 +1,21 @@
+import { randomUUID } from "node:crypto";
 import type { Engine } from "../engine/engine.js";
 import { GuestError } from "../guest/types.js";
 
 /**
- * Finds a process's tree by its marker from inside the container, with nothing but a POSIX shell's builtins, so that
- * it also works where nothing can be forked any more. (`read` skips the NUL bytes between variables.) SIGKILL stops
- * all of them first, so that nobody forks away from under the search. Prints how many were found.
+ * Finds processes by a text in their environment, and their trees, from inside the container. It takes nothing but a
+ * POSIX shell's builtins, so that it also works where nothing can be forked any more. (`read` skips the NUL bytes
+ * between variables.) SIGKILL stops all of them first, so that nobody forks away from under the search. Prints how many
+ * were found.
  */
 const SCRIPT = `
-id=$1 signal=$2 scope=$3
+wanted=$1 spared=$2 signal=$3 scope=$4
 mark() {
   mark=
   while IFS= read -r line || [ -n "$line" ]; do
     case $line in
-      *CLAWDSPACE_PROCESS_ID="$id"*) mark=ours; return;;
+      *"$spared"*) mark=other; return;;
+      *"$wanted"*) mark=ours; return;;
       *CLAWDSPACE_PROCESS_ID=*) mark=other; return;;
     esac
   done
@@ -83,12 +86,22 @@ echo "$found"
  */
 export async function signalInside(
   engine: Engine,
-  target: { containerId: string; user: string; id: string },
+  target: { containerId: string; user: string },
+  marks: { wanted: string; spared?: string },
   signal: NodeJS.Signals,
   scope: "group" | "all",
 ): Promise<number> {
   const exec = await engine.exec(target.containerId, {
-    argv: ["/bin/sh", "-c", SCRIPT, "sh", target.id, signal.replace(/^SIG/, ""), scope],
+    argv: [
+      "/bin/sh",
+      "-c",
+      SCRIPT,
+      "sh",
+      marks.wanted,
+      marks.spared ?? randomUUID(),
+      signal.replace(/^SIG/, ""),
+      scope,
+    ],
     env: { PATH: "/usr/bin:/bin" },
     cwd: "/",
     user: target.user,

@@ -3,7 +3,7 @@ import { CommandSchema } from "@clawdspace/protocol";
 import { z } from "zod";
 
 /** Which run of the daemon this is. */
-const DAEMON = randomUUID();
+export const DAEMON = randomUUID();
 
 /** The guest agent keeps no more. */
 const MAX_BYTES = 16 * 1024;
@@ -53,8 +53,18 @@ export const isOrphan = (meta: ProcessMeta): boolean =>
   (meta.kind === "exec" || meta.kind === "terminal") && meta.daemon !== DAEMON;
 
 /** In the environment of processes that end with the daemon, where no guest agent keeps a note of it. */
-export const daemonVariable = (meta: ProcessMeta | undefined): Record<string, string> =>
-  meta && meta.kind !== "background" ? { CLAWDSPACE_DAEMON: DAEMON } : {};
+export const DAEMON_VARIABLE = "CLAWDSPACE_DAEMON";
+
+export function daemonVariable(meta: Buffer | undefined): Record<string, string> {
+  const kind = meta && decodeMeta(meta)?.kind;
+  return kind && kind !== "background" ? { [DAEMON_VARIABLE]: DAEMON } : {};
+}
+
+/** Whether an environment, its variables separated by NUL, belongs to a process of an earlier run of the daemon. */
+export function isOfEarlierDaemon(environ: string): boolean {
+  const daemon = new RegExp(`(?:^|\0)${DAEMON_VARIABLE}=([^\0]*)`).exec(environ)?.[1];
+  return daemon !== undefined && daemon !== DAEMON;
+}
 
 const shorten = (text: string, length: number) =>
   text.length <= length ? text : `${text.slice(0, Math.max(0, Math.floor(length) - 1))}…`;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { leaderOf, type ProcessRow, parseMarker, parseStat, treeOf } from "./process-tree.js";
+import { daemonVariable, encodeMeta } from "./process-meta.js";
+import { leaderOf, type ProcessRow, parseEnviron, parseStat, treeOf } from "./process-tree.js";
 
 const ID = "0123456789abcdef0123456789abcdef";
 const OTHER = "f".repeat(32);
@@ -12,6 +13,7 @@ const row = (pid: number, parent: number, more: Partial<ProcessRow> = {}): Proce
   state: "S",
   startTicks: pid,
   marker: undefined,
+  orphan: false,
   ...more,
 });
 
@@ -63,11 +65,22 @@ describe("parseStat", () => {
   });
 });
 
-describe("parseMarker", () => {
+describe("parseEnviron", () => {
+  const markerOf = (text: string) => parseEnviron(Buffer.from(text)).marker;
+
   it("takes a whole variable of 32 hex digits and nothing else", () => {
-    expect(parseMarker(Buffer.from(`A=b\0CLAWDSPACE_PROCESS_ID=${ID}\0C=d\0`))).toBe(ID);
-    expect(parseMarker(Buffer.from(`X=CLAWDSPACE_PROCESS_ID=${ID}\0`))).toBeUndefined();
-    expect(parseMarker(Buffer.from(`CLAWDSPACE_PROCESS_ID=${ID}0\0`))).toBeUndefined();
-    expect(parseMarker(Buffer.alloc(0))).toBeUndefined();
+    expect(markerOf(`A=b\0CLAWDSPACE_PROCESS_ID=${ID}\0C=d\0`)).toBe(ID);
+    expect(markerOf(`X=CLAWDSPACE_PROCESS_ID=${ID}\0`)).toBeUndefined();
+    expect(markerOf(`CLAWDSPACE_PROCESS_ID=${ID}0\0`)).toBeUndefined();
+    expect(parseEnviron(undefined)).toEqual({ marker: undefined, orphan: false });
+  });
+
+  it("knows whose daemon is gone", () => {
+    const own = daemonVariable(
+      encodeMeta({ kind: "exec", command: "x", cwd: "/", user: "sandbox" }),
+    );
+    const environ = (value: string | undefined) => Buffer.from(`CLAWDSPACE_DAEMON=${value}\0`);
+    expect(parseEnviron(environ(own.CLAWDSPACE_DAEMON)).orphan).toBe(false);
+    expect(parseEnviron(environ("earlier")).orphan).toBe(true);
   });
 });

@@ -1,3 +1,5 @@
+import { isOfEarlierDaemon } from "./process-meta.js";
+
 /** One process of a container, as its node's or the container's own /proc tells. */
 export interface ProcessRow {
   pid: number;
@@ -9,12 +11,14 @@ export interface ProcessRow {
   startTicks: number;
   /** The id that CLAWDSPACE_PROCESS_ID holds in its environment, where that can be read. */
   marker: string | undefined;
+  /** Whether an earlier run of the daemon waits for it in vain. */
+  orphan: boolean;
 }
 
 const ENDED = new Set(["Z", "X", "x"]);
 
 /** Reads a /proc/PID/stat, whose second field is a name that may hold anything. undefined where it is none. */
-export function parseStat(text: string): Omit<ProcessRow, "pid" | "marker"> | undefined {
+export function parseStat(text: string): Omit<ProcessRow, "pid" | "marker" | "orphan"> | undefined {
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const [state, parent, group, session] = fields;
   const numbers = [parent, group, session, fields[19]].map(Number);
@@ -23,11 +27,11 @@ export function parseStat(text: string): Omit<ProcessRow, "pid" | "marker"> | un
   return { state, parent: parentPid, group: groupId, session: sessionId, startTicks };
 }
 
-/** The marker in a /proc/PID/environ. */
-export function parseMarker(environ: Buffer): string | undefined {
-  return /(?:^|\0)CLAWDSPACE_PROCESS_ID=([0-9a-f]{32})(?:\0|$)/.exec(
-    environ.toString("latin1"),
-  )?.[1];
+/** What a /proc/PID/environ tells of who started the process. */
+export function parseEnviron(environ: Buffer | undefined): Pick<ProcessRow, "marker" | "orphan"> {
+  const text = environ?.toString("latin1") ?? "";
+  const marker = /(?:^|\0)CLAWDSPACE_PROCESS_ID=([0-9a-f]{32})(?:\0|$)/.exec(text)?.[1];
+  return { marker, orphan: isOfEarlierDaemon(text) };
 }
 
 /**
