@@ -1,25 +1,26 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { z } from "zod";
 
+const require = createRequire(import.meta.url);
 const ROOT = resolve(import.meta.dirname, "../../node_modules");
 /** The last Vite that runs on the Node.js that the sandbox image has, under a name of its own beside the tests' own one. */
-const PACKAGE = "vite-on-node-18";
+const VITE = dirname(require.resolve("vite-on-node-18/package.json"));
 
-const ManifestSchema = z.object({
-  dependencies: z.record(z.string(), z.string()).optional(),
-  optionalDependencies: z.record(z.string(), z.string()).optional(),
-});
+interface Manifest {
+  dependencies?: Record<string, string>;
+  optionalDependencies?: Record<string, string>;
+}
 
 /** A gzipped tar of `node_modules` with Vite and what it needs, as installed here, for a space without network. */
 export async function viteArchive(): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), "clawdspace-vite-"));
   try {
-    await copyPackage("vite", join(ROOT, PACKAGE), join(folder, "node_modules"));
+    await copyPackage("vite", VITE, join(folder, "node_modules"));
     const options = { encoding: "buffer", maxBuffer: 64 * 1024 ** 2 } as const;
     const tar = await promisify(execFile)(
       "tar",
@@ -42,9 +43,7 @@ async function copyPackage(name: string, from: string, to: string): Promise<void
     dereference: true,
     filter: (path) => !path.slice(from.length).includes("node_modules"),
   });
-  const manifest = ManifestSchema.parse(
-    JSON.parse(await readFile(join(from, "package.json"), "utf8")),
-  );
+  const manifest: Manifest = JSON.parse(await readFile(join(from, "package.json"), "utf8"));
   for (const each of Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })) {
     // Binaries for other platforms are not here, and not needed.
     const found = find(each, from);
