@@ -6,8 +6,8 @@ const BUILD = `set -e
 root=/tmp/root
 mkdir -p $root/bin $root/etc $root/proc $root/sys $root/dev $root/tmp
 chmod 1777 $root/tmp
-for tool in dash cat ls id sleep env touch mkdir true stat; do
-  file=$(command -v $tool)
+for tool in dash cat ls id sleep env touch mkdir stat; do
+  file=/bin/$tool
   cp -L "$file" $root/bin/
   ldd "$file" | grep -o '/[^ ]*'
 done | sort -u | while read -r lib; do mkdir -p "$root$(dirname "$lib")"; cp -L "$lib" "$root$lib"; done
@@ -19,7 +19,7 @@ tar -c -C $root --owner=0 --group=0 .`;
 
 /**
  * Makes an image that has nothing a space expects, from a few programs of the sandbox image: no user but root, no bash,
- * no git. \`workspace\` gives it a /workspace that root owns, \`passwd\` the files of accounts.
+ * no git. `workspace` gives it a /workspace that root owns, `passwd` the files of accounts.
  */
 export async function makeForeignImage(
   ref: string,
