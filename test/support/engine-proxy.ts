@@ -1,0 +1,66 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { dockerHost } from "./daemon.js";
+
+/** A socket in front of the engine that can be cut and mended: to a daemon behind it, the engine is gone and comes back. */
+export class EngineProxy {
+  readonly #sockets = new Set<Socket>();
+  #server: Server | undefined;
+
+  private constructor(private readonly folder: string) {}
+
+  static async start(): Promise<EngineProxy> {
+    const proxy = new EngineProxy(await mkdtemp(join(tmpdir(), "clawdspace-engine-proxy-")));
+    await proxy.mend();
+    return proxy;
+  }
+
+  get dockerHost(): string {
+    return `unix://${this.#path}`;
+  }
+
+  get #path(): string {
+    return join(this.folder, "docker.sock");
+  }
+
+  /** Breaks every connection and takes no new ones. */
+  async cut(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    const closed = server && once(server, "close");
+    server?.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+    await rm(this.#path, { force: true });
+  }
+
+  /** Takes connections again. */
+  async mend(): Promise<void> {
+    this.#server = createServer((client) => this.#forward(client)).listen(this.#path);
+    await once(this.#server, "listening");
+  }
+
+  async stop(): Promise<void> {
+    await this.cut();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  #forward(client: Socket): void {
+    const engine = connect({ path: dockerHost.replace("unix://", ""), allowHalfOpen: true });
+    for (const [socket, other] of [
+      [client, engine],
+      [engine, client],
+    ] as const) {
+      this.#sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        this.#sockets.delete(socket);
+        other.destroy();
+      });
+      socket.pipe(other);
+    }
+  }
+}
