@@ -9,6 +9,13 @@ import { createServices } from "./services.js";
 /** How long requests in flight may go on after SIGTERM. */
 const DRAIN_MS = 10_000;
 
+// Until it serves, whatever fails ends the daemon with a line that says why.
+const giveUp = (error: Error) => {
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+};
+process.on("uncaughtException", giveUp);
+
 const config = readConfig(process.env);
 const log = pino({ level: config.logLevel });
 process.on("unhandledRejection", (error) => log.error({ err: error }, "unhandled rejection"));
@@ -23,6 +30,7 @@ const services = createServices(
 const app = await buildApp(services, { authDisabled: config.authDisabled, logger: log });
 await services.start();
 const address = await listen(app, config.port, addressesOf(config));
+process.off("uncaughtException", giveUp);
 
 if (kept?.created) {
   // The one time that the key is shown, and not by the logger, whose lines are kept.
