@@ -100,13 +100,6 @@ test("CLAWDSPACE_TEMPLATES_DIR holds the templates, shipped ones first", async (
 
 test.each([
   ["PORT", "many"],
-  ["PORT", "70000"],
-  ["IDLE_TIMEOUT_MS", "soon"],
-  ["IDLE_TIMEOUT_MS", "-1"],
-  ["CLAWDSPACE_AUTH_DISABLED", "maybe"],
-  ["CLAWDSPACE_GUEST", "perhaps"],
-  ["CLAWDSPACE_NAMESPACE", "No Good"],
-  ["LOG_LEVEL", "loud"],
   ["DOCKER_HOST", "ftp://x"],
 ])("%s=%s ends the start with a message that names it", async (name, value) => {
   const env = { PATH: process.env.PATH ?? "", API_KEY: "x", PORT: "0", [name]: value };
