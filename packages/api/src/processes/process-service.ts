@@ -174,8 +174,17 @@ export class ProcessService {
     });
   }
 
+  /** Throws `unprocessable` for one without a terminal. */
   async resize(name: string, id: string, cols: number, rows: number): Promise<void> {
-    await this.#with(name, id, ({ host }) => host.resize(id, cols, rows));
+    await this.#with(name, id, async ({ host, info }) => {
+      if (!info.pty) {
+        throw new ClawdspaceError(
+          "unprocessable",
+          `Process "${id}" was started without a terminal, so it has no size. Start it with "pty".`,
+        );
+      }
+      await host.resize(id, cols, rows);
+    });
   }
 
   /** @returns how many processes were found. Throws `wrong_state` where the process has ended. */
