@@ -14,7 +14,7 @@ import { dockerHost } from "./daemon.js";
 const exec = promisify(execFile);
 const ENTRY = resolve(import.meta.dirname, "../../packages/api/dist/index.js");
 const HOST_SCRIPT = resolve(import.meta.dirname, "lab-host.mjs");
-const IMAGE = "clawdspace:latest";
+export const IMAGE = "clawdspace:latest";
 const READY_MS = 30_000;
 
 /** The hosts of the little world around the node, by the addresses at which each serves. */
@@ -222,6 +222,18 @@ export class Lab {
     await new Promise((done, failed) => {
       this.docker.modem.followProgress(loading, (error) => (error ? failed(error) : done(null)));
     });
+  }
+
+  /** Takes iptables out of the image, for what happens then. */
+  async withoutIptables(): Promise<void> {
+    const remove = ["sh", "-c", "rm -f /usr/sbin/*tables*"];
+    const container = await this.docker.createContainer({ Image: IMAGE, Cmd: remove, User: "0" });
+    await container.start();
+    await container.wait();
+    const { Config } = await this.docker.getImage(IMAGE).inspect();
+    const [repo, tag] = IMAGE.split(":");
+    await container.commit({ repo, tag, ...Config });
+    await container.remove();
   }
 
   /** Starts the daemon, again after `stopDaemon`, and waits until it answers. */

@@ -9,6 +9,8 @@ import type { CreateOptions } from "./space-service.js";
 import type { SpaceSpec } from "./space-spec.js";
 
 const GUEST_IN_IMAGE = "/usr/lib/clawdspace/guest";
+/** Its kernel doesn't tell a parent when a child that shares its memory runs another program, nor has it openat2. */
+const GVISOR = /^(runsc|gvisor)/i;
 const GUEST_VOLUME_MOUNT = "/.clawdspace";
 
 /** Whether an image is one of ours: user, folders and shell are as spaces need them. */
@@ -62,9 +64,9 @@ export class ImagePreparer {
     );
   }
 
-  /** The volume that holds the guest agent, or undefined where the agent can't run in this image. */
-  async guestVolume(image: ImageSummary): Promise<string | undefined> {
-    if (!this.options.guest) return undefined;
+  /** The volume that holds the guest agent, or undefined where the agent can't run in this image or runtime. */
+  async guestVolume(image: ImageSummary, runtime?: string): Promise<string | undefined> {
+    if (!this.options.guest || GVISOR.test(runtime ?? "")) return undefined;
     this.#guest ??= this.#publishGuest().catch((error: unknown) => {
       this.#guest = undefined;
       throw error;

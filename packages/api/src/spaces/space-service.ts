@@ -250,7 +250,7 @@ export class SpaceService {
     this.#unfinished.add(createId);
     try {
       const image = await images.ensure(wanted.image, request.wait ?? true, options);
-      const guestVolume = await images.guestVolume(image);
+      const guestVolume = await images.guestVolume(image, wanted.runtime);
       const seccompProfile = await isolation.check(wanted, await this.#info());
       const link = await network.lease(wanted);
       address = link?.address;
