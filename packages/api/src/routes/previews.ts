@@ -83,7 +83,9 @@ export const previewRoutes =
           secure: request.headers["x-forwarded-proto"] === "https",
           expires: new Date(permit.expires * 1000),
         });
-        return await redirect(reply, 303, withoutSecrets(rest, isKeyOf(keys)));
+        // With two slashes it would lead to another host.
+        const visited = withoutSecrets(rest, isKeyOf(keys)).replace(/^[/\\]+/, "/");
+        return await redirect(reply, 303, visited);
       }
       if (!authDisabled) {
         const visit = request.cookies[VISIT_COOKIE] ?? "";

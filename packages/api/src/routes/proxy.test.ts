@@ -583,6 +583,8 @@ describe("previews on hosts of their own", () => {
     const { host, search } = new URL(url);
     const answer = await raw("GET", `/deep/path${search}&x=1`, { host });
     expect([answer.status, answer.headers.location]).toEqual([303, "/deep/path?x=1"]);
+    const elsewhere = await raw("GET", `//evil.example/${search}`, { host });
+    expect(elsewhere.headers.location).toBe("/evil.example/");
     const [cookie = ""] = answer.headers["set-cookie"] ?? [];
     expect(cookie).toMatch(
       /^clawdspace_preview=[^;]+; Path=\/; Expires=[^;]+; HttpOnly; SameSite=Lax$/,
