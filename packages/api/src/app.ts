@@ -12,11 +12,15 @@ import {
   validatorCompiler,
   type ZodTypeProvider,
 } from "fastify-type-provider-zod";
+import { auditRequests } from "./http/audit.js";
 import { Authenticator, guard } from "./http/auth.js";
 import { earlyErrors, handleErrors } from "./http/errors.js";
 import { acceptJson } from "./http/json-body.js";
+import { measureRequests } from "./http/metrics.js";
 import { logRequests } from "./http/request-log.js";
 import { Sessions } from "./keys/sessions.js";
+import { auditRoutes } from "./routes/audit.js";
+import { eventRoutes } from "./routes/events.js";
 import { execRoutes } from "./routes/exec.js";
 import { fileRoutes } from "./routes/files.js";
 import { archiveRoutes } from "./routes/files-archive.js";
@@ -26,6 +30,7 @@ import { uploadRoutes } from "./routes/files-upload.js";
 import { gitRoutes } from "./routes/git.js";
 import { healthRoutes } from "./routes/health.js";
 import { keyRoutes } from "./routes/keys.js";
+import { metricsRoutes } from "./routes/metrics.js";
 import { portRoutes } from "./routes/ports.js";
 import { PREVIEW_HOST_ROUTE, previewRoutes } from "./routes/previews.js";
 import { processRoutes } from "./routes/processes.js";
@@ -74,6 +79,7 @@ export async function buildApp(
   acceptJson(app);
   handleErrors(app);
   logRequests(app);
+  measureRequests(app, services.metrics);
   await app.register(cookie);
   await app.register(helmet, {
     global: true,
@@ -98,6 +104,7 @@ export async function buildApp(
   await app.register(websocket, { options: { maxPayload: MAX_WEBSOCKET_FRAME_BYTES } });
   await app.register(healthRoutes, { prefix: "/api" });
   app.get("/api/openapi.json", { schema: { hide: true } }, () => app.swagger());
+  auditRequests(app, { recorder: services.recorder, envOf: services.envOf });
   const authenticator = new Authenticator(
     options.authDisabled ? undefined : services.keys,
     new Sessions(),
@@ -124,6 +131,9 @@ export async function buildApp(
     await guarded.register(portRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(proxyRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(systemRoutes(services), { prefix: "/api/system" });
+    await guarded.register(metricsRoutes(services), { prefix: "/metrics" });
+    await guarded.register(auditRoutes(services), { prefix: "/api/audit" });
+    await guarded.register(eventRoutes(services), { prefix: "/api/events" });
     await guarded.register(keyRoutes(services.keys), { prefix: "/api/keys" });
     await guarded.register(templateRoutes(services), { prefix: "/api/templates" });
   });

@@ -1,11 +1,17 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { parseSize, sizeSchema } from "@clawdspace/protocol";
 import { z } from "zod";
+import { parseRetention, type Retention } from "./audit/retention.js";
 
 const flag = z
   .enum(["true", "false", "1", "0", ""])
   .transform((text) => text === "true" || text === "1")
   .default(false);
+const size = (initial: string) =>
+  sizeSchema(64 * 1024)
+    .default(initial)
+    .transform((text) => parseSize(text) ?? 0);
 const milliseconds = (initial: number) => z.coerce.number().int().min(0).default(initial);
 
 const EnvironmentSchema = z.object({
@@ -21,6 +27,25 @@ const EnvironmentSchema = z.object({
   CLAWDSPACE_DATA_DIR: z.string().min(1).default("data"),
   CLAWDSPACE_TEMPLATES_DIR: z.string().min(1).optional(),
   CLAWDSPACE_CONFIG_DIR: z.string().min(1).optional(),
+  CLAWDSPACE_AUDIT_PATH: z.string().min(1).optional(),
+  CLAWDSPACE_AUDIT_KEEP: z
+    .string()
+    .default("all")
+    .transform((text, context) => {
+      const retention = parseRetention(text);
+      if (retention) return retention;
+      context.addIssue('must be "all", an age such as "90d" or a size such as "5g"');
+      return z.NEVER;
+    }),
+  CLAWDSPACE_AUDIT_ROTATE: size("16m"),
+  HISTORY_INGEST_MS: milliseconds(15_000),
+  CLAWDSPACE_METRICS_MS: milliseconds(15_000),
+  CLAWDSPACE_WEBHOOKS: z
+    .string()
+    .default("")
+    .transform((text) => text.split(",").filter(Boolean))
+    .pipe(z.array(z.url({ protocol: /^https?$/ }))),
+  CLAWDSPACE_WEBHOOK_SECRET: z.string().min(16).optional(),
   CLAWDSPACE_NAMESPACE: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, "must be lower-case letters, digits and '-'")
@@ -53,6 +78,15 @@ export interface Config {
   dataDir: string;
   templatesDir: string;
   configDir: string;
+  auditPath: string;
+  auditKeep: Retention;
+  /** The size in bytes at which the audit log goes on in a new file. */
+  auditRotateBytes: number;
+  /** How often the shells' history is read; 0 is never. */
+  historyIngestMs: number;
+  /** How often what spaces use is noted; 0 is never. */
+  metricsIntervalMs: number;
+  webhooks: { urls: string[]; secret: string };
   /** Prefix of everything that this daemon makes in the engine. */
   namespace: string;
   /** The network of the spaces as CIDR; the engine chooses where unset. */
@@ -74,6 +108,11 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     throw new Error(`The environment can't be used. ${faults.join("; ")}`);
   }
   const env = parsed.data;
+  if (env.CLAWDSPACE_WEBHOOKS.length > 0 && env.CLAWDSPACE_WEBHOOK_SECRET === undefined) {
+    throw new Error(
+      "CLAWDSPACE_WEBHOOKS needs CLAWDSPACE_WEBHOOK_SECRET, by which the receivers know that events are from here.",
+    );
+  }
   const dataDir = resolve(env.CLAWDSPACE_DATA_DIR);
   return {
     port: env.PORT,
@@ -91,6 +130,12 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       env.CLAWDSPACE_CONFIG_DIR ??
         join(env.XDG_CONFIG_HOME || join(homedir(), ".config"), "clawdspace"),
     ),
+    auditPath: resolve(env.CLAWDSPACE_AUDIT_PATH ?? join(dataDir, "audit.jsonl")),
+    auditKeep: env.CLAWDSPACE_AUDIT_KEEP,
+    auditRotateBytes: env.CLAWDSPACE_AUDIT_ROTATE,
+    historyIngestMs: env.HISTORY_INGEST_MS,
+    metricsIntervalMs: env.CLAWDSPACE_METRICS_MS,
+    webhooks: { urls: env.CLAWDSPACE_WEBHOOKS, secret: env.CLAWDSPACE_WEBHOOK_SECRET ?? "" },
     namespace: env.CLAWDSPACE_NAMESPACE,
     subnet: env.CLAWDSPACE_SUBNET,
     previewDomain: env.CLAWDSPACE_PREVIEW_DOMAIN,

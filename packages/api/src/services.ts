@@ -1,7 +1,13 @@
 import { join } from "node:path";
 import type { FastifyBaseLogger } from "fastify";
+import { HistoryIngest } from "./audit/history-ingest.js";
+import { Recorder } from "./audit/recorder.js";
 import type { Config } from "./config.js";
 import type { Engine } from "./engine/engine.js";
+import { EventBus } from "./events/event-bus.js";
+import { publishRecorded } from "./events/from-audit.js";
+import { publishChanges } from "./events/from-registry.js";
+import { Webhooks } from "./events/webhooks.js";
 import { FileAccess } from "./files/file-access.js";
 import { FileService } from "./files/file-service.js";
 import { FolderTransfers } from "./files/folder-transfers.js";
@@ -11,6 +17,10 @@ import { WatchService } from "./files/watch-service.js";
 import { WorkspacePath } from "./files/workspace-path.js";
 import { GitService } from "./git/git-service.js";
 import { KeyStore } from "./keys/key-store.js";
+import { measureExecs } from "./metrics/exec-metrics.js";
+import { meteredEngine } from "./metrics/metered-engine.js";
+import { Metrics } from "./metrics/metrics.js";
+import { SpaceHistory } from "./metrics/space-history.js";
 import { NetworkService } from "./network/network-service.js";
 import { PortService } from "./ports/port-service.js";
 import { PreviewTokens } from "./ports/preview-token.js";
@@ -32,6 +42,7 @@ import { Names } from "./spaces/names.js";
 import { SpaceRegistry } from "./spaces/registry.js";
 import type { SpaceEntry } from "./spaces/space-entry.js";
 import { SpaceService } from "./spaces/space-service.js";
+import { Sampler } from "./system/sampler.js";
 import { StatsService } from "./system/stats-service.js";
 import { SystemService } from "./system/system-service.js";
 import { TemplateStore } from "./templates/template-store.js";
@@ -61,6 +72,12 @@ export interface Services {
   previews: Previews;
   stats: StatsService;
   system: SystemService;
+  recorder: Recorder;
+  events: EventBus;
+  metrics: Metrics;
+  history: SpaceHistory;
+  /** The environment that a space was created with; empty where there is no such space. */
+  envOf(space: string): Promise<Record<string, string>>;
   /** Begins the work in the background: following the engine, sweeping, putting idle spaces to sleep. */
   start(): Promise<void>;
   /** Ends it; spaces and what runs in them go on. */
@@ -70,10 +87,12 @@ export interface Services {
 /** Wires the services of one daemon together. Nothing runs before `start`. */
 export function createServices(
   config: Config,
-  engine: Engine,
+  rawEngine: Engine,
   log: FastifyBaseLogger,
   ownerKey: string,
 ): Services {
+  const metrics = new Metrics();
+  const engine = meteredEngine(rawEngine, metrics);
   const keys = new KeyStore(join(config.configDir, "keys.json"), ownerKey);
   const names = new Names(config.namespace);
   const templates = new TemplateStore(config.templatesDir);
@@ -109,13 +128,32 @@ export function createServices(
       isolation: new Isolation(engine, config.configDir),
       disks,
       defaults: { image: config.image, gpuImage: config.gpuImage },
+      beforeRemove: (entry) => shells.flush(entry),
       hasGpu: async () => (await system.capabilities()).gpu,
       log,
     },
     furnishWith({ envs, hosts, git, commands, writeFile }),
   );
+  const recorder = new Recorder({
+    path: config.auditPath,
+    rotateBytes: config.auditRotateBytes,
+    retention: config.auditKeep,
+    log,
+  });
+  const events = new EventBus();
+  recorder.listen(publishRecorded(events));
+  registry.onChange(publishChanges(events));
   const access = new FileAccess(engine, guests, spaces);
-  const stats = new StatsService(engine, spaces, guests);
+  metrics.watch(registry);
+  recorder.listen(measureExecs(metrics));
+  const webhooks = new Webhooks(events, config.webhooks, log);
+  const sampler = new Sampler(engine);
+  const history = new SpaceHistory(registry, sampler, config.metricsIntervalMs);
+  const shells = new HistoryIngest(
+    { engine, guests, registry, recorder, log, statePath: join(config.dataDir, "history.json") },
+    config.historyIngestMs,
+  );
+  const stats = new StatsService({ engine, spaces, guests, sampler });
   const sleep = new AutoSleep({ spaces, registry, activity, log }, config);
   const keeper = new ProcessKeeper(hosts, log);
   const processes = new ProcessService(spaces, hosts, keeper);
@@ -129,7 +167,8 @@ export function createServices(
     guests.close(entry);
     hosts.forget(entry);
     keeper.drop(entry);
-    stats.forget(entry);
+    sampler.forget(entry);
+    history.forget(entry);
     sleep.forget(entry);
     network.release(entry.spec.address);
     envs
@@ -167,7 +206,19 @@ export function createServices(
     ),
     stats,
     system,
+    recorder,
+    events,
+    metrics,
+    history,
+    async envOf(space) {
+      const entry = registry.peek(space);
+      return entry ? await envs.of(entry) : {};
+    },
     async start() {
+      await recorder.open();
+      await shells.start();
+      webhooks.start();
+      history.start();
       await keys.load();
       await templates.prepare();
       await activity.load();
@@ -194,6 +245,10 @@ export function createServices(
       registry.close();
       guests.closeAll();
       await keys.close();
+      history.stop();
+      webhooks.stop();
+      await shells.stop();
+      await recorder.close();
     },
   };
 }

@@ -6,6 +6,7 @@ export * from "./exec.js";
 export * from "./files.js";
 export * from "./git.js";
 export * from "./key.js";
+export * from "./metrics.js";
 export * from "./ports.js";
 export * from "./process.js";
 export * from "./security.js";

@@ -8,7 +8,6 @@ export class AuditFile {
   #dirty = false;
 
   private constructor(
-    readonly path: string,
     private readonly handle: FileHandle,
     private written: number,
   ) {}
@@ -16,7 +15,7 @@ export class AuditFile {
   /** Opens the file to append to it, and makes it where there is none. */
   static async open(path: string): Promise<AuditFile> {
     const handle = await open(path, O_WRONLY | O_APPEND | O_CREAT | O_DSYNC, 0o600);
-    return new AuditFile(path, handle, (await handle.stat()).size);
+    return new AuditFile(handle, (await handle.stat()).size);
   }
 
   /** Bytes written for good. */

@@ -89,7 +89,7 @@ export class AuditLog {
   }
 
   async #begin(cutBytes: number, lost: number): Promise<void> {
-    await this.reserve.hold().catch((error: unknown) => this.#fail(error));
+    await this.reserve.hold().catch((error: unknown) => void this.fail(error));
     if (cutBytes > 0 || lost > 0) {
       this.options.log.warn({ cutBytes, lost }, "the audit log's end was damaged");
       const meta = { cutBytes, lostEvents: lost };
@@ -179,8 +179,8 @@ export class AuditLog {
       try {
         await this.#write(() => this.segments.write(data, made));
       } catch (error) {
-        this.#fail(error);
-        for (const { reject } of batch) reject(unavailable(error));
+        const failure = this.fail(error);
+        for (const { reject } of batch) reject(failure);
         continue;
       }
       this.last = { id, hash };
@@ -199,7 +199,7 @@ export class AuditLog {
       await write();
     } catch (error) {
       if (!isFull(error) || !(await this.reserve.release())) throw error;
-      this.#fail(error);
+      this.fail(error);
       await write();
     }
   }
@@ -214,9 +214,11 @@ export class AuditLog {
     }
   }
 
-  #fail(error: unknown): void {
+  /** Notes that nothing can be written, until that is tried again. Returns what to throw. */
+  fail(error: unknown): ClawdspaceError {
     if (!this.#failure) this.options.log.error({ err: error }, "the audit log can't be written");
     this.#failure = { error, triedAt: Date.now() };
+    return unavailable(error);
   }
 
   async #retry(): Promise<void> {

@@ -21,7 +21,7 @@ const PATTERNS: [RegExp, string][] = [
   [/\b([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/@'"]{1,1024}@/gi, `$1${MASK}@`],
   // ?key=…, &access_token=…
   [
-    /([?&][\w.-]{0,40}(?:key|token|secret|password|signature|sig|code|auth))=[^\s&#'"]+/gi,
+    /([?&][\w.-]{0,40}(?:key|token|secret|password|signature|sig|code|auth))=[^\s&#'";]+/gi,
     `$1=${MASK}`,
   ],
   [/\b(bearer|basic)\s{1,8}[\w.~+/=-]{6,2048}/gi, `$1 ${MASK}`],

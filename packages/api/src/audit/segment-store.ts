@@ -1,5 +1,4 @@
-import { openSync } from "node:fs";
-import { rename } from "node:fs/promises";
+import { openSync, renameSync } from "node:fs";
 import type { FastifyBaseLogger } from "fastify";
 import { AuditFile } from "./audit-file.js";
 import { lineHash } from "./audit-line.js";
@@ -88,18 +87,16 @@ export class SegmentStore {
     const { firstId } = this.active.span ?? {};
     if (firstId === undefined) return;
     const { active, folder } = this.paths;
-    const file = this.paths.segment(firstId);
-    await rename(active, file);
-    const output = await AuditFile.open(active).catch(async (error: unknown) => {
-      await rename(file, active);
-      throw error;
-    });
     const full = this.active;
-    const next = await Segment.ofLines(this.paths, active);
-    const before = this.output;
+    const file = this.paths.segment(firstId);
+    const output = await AuditFile.open(`${active}.next`);
+    // In one go, so that no reader finds a segment under the name of another.
+    renameSync(active, file);
+    renameSync(`${active}.next`, active);
     full.renamed(file);
     this.full.push(full);
-    this.active = next;
+    this.active = Segment.empty(this.paths, active);
+    const before = this.output;
     this.output = output;
     await syncFolder(folder);
     await before.close();

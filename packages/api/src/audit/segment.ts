@@ -40,6 +40,11 @@ export class Segment {
     return new Segment(paths, file, await indexLines(file));
   }
 
+  /** A file that has no line yet. */
+  static empty(paths: AuditPaths, file: string): Segment {
+    return new Segment(paths, file, new BlockIndex());
+  }
+
   /** A compressed segment; an index that is missing or isn't its own is made anew. Throws where it can't be read. */
   static async ofCompressed(paths: AuditPaths, file: string): Promise<Segment> {
     const segment = new Segment(paths, file, undefined);
@@ -100,7 +105,7 @@ export class Segment {
   /** Opens it for reading; undefined where it was removed meanwhile. */
   async open(): Promise<OpenSegment | undefined> {
     // It may be renamed or compressed between one step and the next; then they are taken again.
-    for (let attempt = 0; attempt < 3; attempt++) {
+    for (let attempt = 0; attempt < 5; attempt++) {
       const compressed = this.#compressed;
       const index = this.index ?? (await this.#readIndex());
       const { path } = this;

@@ -1,5 +1,5 @@
 import { closeSync, createReadStream } from "node:fs";
-import { access } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { createGunzip } from "node:zlib";
 import type { AuditFault, AuditVerdict } from "@clawdspace/protocol";
@@ -8,6 +8,7 @@ import { splitLines } from "./index-lines.js";
 
 const MAX_FAULTS = 100;
 const CHUNK_BYTES = 256 * 1024;
+const READ = { highWaterMark: CHUNK_BYTES };
 
 /** The log's end as it was known to somebody at some time. */
 export interface AuditHead {
@@ -46,7 +47,7 @@ export async function verify(
     const file = basename(source.path);
     let line = 0;
     try {
-      for await (const bytes of linesOf(await present(source))) chain.next(bytes, file, ++line);
+      for await (const bytes of linesOf(source)) chain.next(bytes, file, ++line);
     } catch (error) {
       chain.unreadable(file, error instanceof Error ? error.message : String(error));
     }
@@ -64,32 +65,40 @@ async function* linesOf(source: AuditSource): AsyncGenerator<Buffer> {
   if (rest.length > 0) yield rest;
 }
 
-function chunksOf({ path, compressed, bytes, fd }: AuditSource): AsyncIterable<Buffer> | Buffer[] {
-  if (fd !== undefined && bytes === 0) {
-    closeSync(fd);
-    return [];
+async function* chunksOf({ path, compressed, bytes, fd }: AuditSource): AsyncGenerator<Buffer> {
+  if (fd !== undefined) {
+    if (bytes === 0) closeSync(fd);
+    else
+      yield* createReadStream(path, {
+        fd,
+        start: 0,
+        ...READ,
+        ...(bytes ? { end: bytes - 1 } : {}),
+      });
+    return;
   }
-  const raw = createReadStream(path, {
-    highWaterMark: CHUNK_BYTES,
-    start: 0,
-    ...(bytes === undefined ? {} : { end: bytes - 1 }),
-    ...(fd === undefined ? {} : { fd }),
-  });
-  if (!compressed) return raw;
+  const plain = compressed ? undefined : await openIfThere(path);
+  if (plain) {
+    yield* plain.createReadStream(READ);
+    return;
+  }
+  // A full segment may have been compressed since its file was named.
+  const packed = await open(compressed ? path : `${path}.gz`, "r");
+  const raw = packed.createReadStream(READ);
   const lines = createGunzip({ chunkSize: CHUNK_BYTES });
   raw.on("error", (error) => lines.destroy(error));
-  return raw.pipe(lines);
+  try {
+    yield* raw.pipe(lines);
+  } finally {
+    raw.destroy();
+  }
 }
 
-/** A full segment may have been compressed since its file was named. */
-async function present(source: AuditSource): Promise<AuditSource> {
-  if (source.compressed || source.fd !== undefined) return source;
-  const compressed = `${source.path}.gz`;
-  const there = await access(source.path).then(
-    () => true,
-    () => false,
-  );
-  return there ? source : { path: compressed, compressed: true };
+async function openIfThere(path: string) {
+  return await open(path, "r").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
 }
 
 class Chain {

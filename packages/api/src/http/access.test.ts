@@ -24,6 +24,7 @@ beforeAll(async () => {
   const config = readConfig({ CLAWDSPACE_DATA_DIR: folder, CLAWDSPACE_CONFIG_DIR: folder });
   const logger = pino({ level: "silent" });
   services = createServices(config, new DockerEngine(join(folder, "no.sock")), logger, OWNER_KEY);
+  await services.recorder.open();
   app = await buildApp(services, { authDisabled: false, logger });
   for (const role of RoleSchema.options) {
     secrets[role] = (await services.keys.create({ name: role, role })).secret;
@@ -32,6 +33,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await app.close();
+  await services.recorder.close();
   await rm(folder, { recursive: true });
 });
 
@@ -48,7 +50,10 @@ const urlOf = (path: string, space = "dev") =>
     .replaceAll(/:\w+/g, "x");
 
 async function ask(method: string, url: string, headers: Record<string, string>): Promise<number> {
-  const answer = await app.inject({ method: method as "GET", url, headers });
+  // Some answers never end.
+  const options = { method: method as "GET", url, headers, payloadAsStream: true } as const;
+  const answer = await app.inject(options);
+  answer.stream().destroy();
   return answer.statusCode;
 }
 

@@ -30,6 +30,7 @@ export async function sendNdjson(
   raw.socket?.setKeepAlive(true, KEEP_ALIVE_MS);
   try {
     while (!next.done && !signal.aborted) {
+      await request.audit?.line(next.value);
       const line = next.value === undefined ? undefined : `${JSON.stringify(next.value)}\n`;
       if (line && !raw.write(line)) await once(raw, "drain", { signal });
       next = await iterator.next();
@@ -37,7 +38,9 @@ export async function sendNdjson(
   } catch (error) {
     const known = toClawdspaceError(error);
     logError(request, known, error);
-    if (!raw.destroyed) raw.write(`${JSON.stringify({ type: "error", ...known.toBody() })}\n`);
+    const line = { type: "error", ...known.toBody() };
+    await request.audit?.line(line).catch(() => {});
+    if (!raw.destroyed) raw.write(`${JSON.stringify(line)}\n`);
   } finally {
     await iterator.return?.();
     raw.end();

@@ -6,13 +6,13 @@ import { logError, toClawdspaceError } from "./errors.js";
 const HEARTBEAT_MS = 15_000;
 
 /**
- * Answers with server-sent events, named by their `type`, at the client's pace. The last one is "closed", with the reason
- * where there is one.
+ * Answers with server-sent events, named by their `type`, at the client's pace; one with an `id` can be resumed after. The
+ * last one is "closed", with the reason where there is one.
  */
 export async function sendEvents(
   request: FastifyRequest,
   reply: FastifyReply,
-  rounds: AsyncIterable<{ type: string }[]>,
+  rounds: AsyncIterable<{ type: string; id?: string }[]>,
   signal: AbortSignal,
 ): Promise<void> {
   reply.hijack();
@@ -46,8 +46,8 @@ export async function sendEvents(
   }
 }
 
-const toText = (event: { type: string }) =>
-  `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+const toText = (event: { type: string; id?: string }) =>
+  `${event.id === undefined ? "" : `id: ${event.id}\n`}event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 
 function headersOf(reply: FastifyReply): Record<string, string | string[]> {
   const entries = Object.entries(reply.getHeaders()).flatMap(([name, value]) =>

@@ -1,10 +1,15 @@
-import { ObservabilitySchema, SpaceParamsSchema, SpaceStatsSchema } from "@clawdspace/protocol";
+import {
+  MetricsHistorySchema,
+  ObservabilitySchema,
+  SpaceParamsSchema,
+  SpaceStatsSchema,
+} from "@clawdspace/protocol";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
 import type { Services } from "../services.js";
 
 export const statsRoutes =
-  ({ stats }: Services): FastifyPluginAsyncZod =>
+  ({ stats, spaces, history }: Services): FastifyPluginAsyncZod =>
   async (app) => {
     const params = SpaceParamsSchema;
     const statsAnswer = z.object({ stats: SpaceStatsSchema });
@@ -22,5 +27,15 @@ export const statsRoutes =
       "/:name/observability",
       { schema: { params, response: { 200: observabilityAnswer } } },
       async (request) => ({ observability: await stats.observability(request.params.name) }),
+    );
+
+    const historyAnswer = z.object({ history: MetricsHistorySchema });
+    app.get(
+      "/:name/metrics/history",
+      { schema: { params, response: { 200: historyAnswer } } },
+      async (request) => {
+        const entry = await spaces.find(request.params.name);
+        return { history: { intervalMs: history.intervalMs, points: history.of(entry) } };
+      },
     );
   };

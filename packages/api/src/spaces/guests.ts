@@ -28,6 +28,11 @@ export class Guests {
     return await opening;
   }
 
+  /** The connection to a space's guest agent, if there is one: none is opened for this. */
+  connected(entry: SpaceEntry): Promise<Guest> | undefined {
+    return this.#open.get(entry.id);
+  }
+
   /** Lets go of a space's connection, as when its container has stopped or is gone. */
   close(entry: SpaceEntry): void {
     const open = this.#open.get(entry.id);

@@ -109,6 +109,11 @@ export class SpaceRegistry {
     return [...this.#entries.values()];
   }
 
+  /** As `find`, in the mirror as it is now. */
+  peek(name: string): SpaceEntry | undefined {
+    return this.#entries.get(name);
+  }
+
   async find(name: string): Promise<SpaceEntry | undefined> {
     if (!this.#following) await this.refresh();
     return this.#entries.get(name);

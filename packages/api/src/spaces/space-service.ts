@@ -56,6 +56,8 @@ interface Parts {
   disks: DiskStore;
   defaults: SpecDefaults;
   hasGpu: () => Promise<boolean>;
+  /** Takes from a space what it has to tell before it goes. Never throws. */
+  beforeRemove: (entry: SpaceEntry) => Promise<void>;
   log: FastifyBaseLogger;
 }
 
@@ -141,6 +143,7 @@ export class SpaceService {
   async remove(name: string, removeVolume: boolean): Promise<void> {
     await this.#lock.run(name, async () => {
       const entry = await this.find(name);
+      await this.parts.beforeRemove(entry);
       await this.parts.engine.removeContainer(entry.id);
       this.parts.registry.drop(entry);
       if (removeVolume) await this.#removeVolume(this.parts.names.volume(name));

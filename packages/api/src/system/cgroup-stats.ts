@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import type { ContainerStats } from "../engine/engine.js";
 
-const V1_ROOT = "/sys/fs/cgroup";
+const ROOT = "/sys/fs/cgroup";
 
 /**
  * A container's counters straight from the cgroup of its first process: a fraction of a millisecond where the engine
@@ -11,14 +11,13 @@ export async function readCgroupStats(
   pid: number,
   containerId: string,
 ): Promise<ContainerStats | undefined> {
+  if (pid <= 0) return undefined;
   try {
-    const groups = parseCgroups(await readFile(`/proc/${pid}/cgroup`, "utf8"));
+    const groups = parseCgroups(text(`/proc/${pid}/cgroup`));
     // The pid comes from the engine's machine; that the path names the container proves that it is this one.
     if (![...groups.values()].some((path) => path.includes(containerId))) return undefined;
-    const counters = groups.has("memory")
-      ? await readV1(groups)
-      : await readV2(groups.get("") ?? "");
-    const network = parseNetDev(await readFile(`/proc/${pid}/net/dev`, "utf8"));
+    const counters = groups.has("memory") ? readV1(groups) : readV2(groups.get("") ?? "");
+    const network = parseNetDev(text(`/proc/${pid}/net/dev`));
     return { ...counters, ...network, readAt: new Date() };
   } catch {
     return undefined;
@@ -27,46 +26,45 @@ export async function readCgroupStats(
 
 type Counters = Omit<ContainerStats, "readAt" | "networkRxBytes" | "networkTxBytes">;
 
-async function readV1(groups: Map<string, string>): Promise<Counters> {
+function readV1(groups: Map<string, string>): Counters {
   const read = (controller: string, file: string) =>
-    readFile(`${V1_ROOT}/${controller}${groups.get(controller) ?? ""}/${file}`, "utf8");
-  const [cpu, usage, limit, memory, pids, io] = await Promise.all([
-    read("cpuacct", "cpuacct.usage"),
-    read("memory", "memory.usage_in_bytes"),
-    read("memory", "memory.limit_in_bytes"),
-    read("memory", "memory.stat"),
-    read("pids", "pids.current"),
-    read("blkio", "blkio.throttle.io_service_bytes").catch(() => ""),
-  ]);
-  const inactive = keyed(memory).get("total_inactive_file") ?? 0;
+    text(`${ROOT}/${controller}${groups.get(controller) ?? ""}/${file}`);
+  const inactive = keyed(read("memory", "memory.stat")).get("total_inactive_file") ?? 0;
+  const io = optional(() => read("blkio", "blkio.throttle.io_service_bytes"));
   return {
-    cpuNanos: Number(cpu),
-    memoryUsageBytes: Math.max(0, Number(usage) - inactive),
-    memoryLimitBytes: Number(limit),
-    pids: Number(pids),
+    cpuNanos: Number(read("cpuacct", "cpuacct.usage")),
+    memoryUsageBytes: Math.max(0, Number(read("memory", "memory.usage_in_bytes")) - inactive),
+    memoryLimitBytes: Number(read("memory", "memory.limit_in_bytes")),
+    pids: Number(read("pids", "pids.current")),
     blockReadBytes: sumOf(io, /^\d+:\d+ Read (\d+)$/gm),
     blockWriteBytes: sumOf(io, /^\d+:\d+ Write (\d+)$/gm),
   };
 }
 
-async function readV2(path: string): Promise<Counters> {
-  const read = (file: string) => readFile(`${V1_ROOT}${path}/${file}`, "utf8");
-  const [cpu, usage, limit, memory, pids, io] = await Promise.all([
-    read("cpu.stat"),
-    read("memory.current"),
-    read("memory.max"),
-    read("memory.stat"),
-    read("pids.current"),
-    read("io.stat").catch(() => ""),
-  ]);
+function readV2(path: string): Counters {
+  const read = (file: string) => text(`${ROOT}${path}/${file}`);
+  const inactive = keyed(read("memory.stat")).get("inactive_file") ?? 0;
+  const io = optional(() => read("io.stat"));
   return {
-    cpuNanos: (keyed(cpu).get("usage_usec") ?? 0) * 1000,
-    memoryUsageBytes: Math.max(0, Number(usage) - (keyed(memory).get("inactive_file") ?? 0)),
-    memoryLimitBytes: Number(limit) || 0,
-    pids: Number(pids),
+    cpuNanos: (keyed(read("cpu.stat")).get("usage_usec") ?? 0) * 1000,
+    memoryUsageBytes: Math.max(0, Number(read("memory.current")) - inactive),
+    memoryLimitBytes: Number(read("memory.max")) || 0,
+    pids: Number(read("pids.current")),
     blockReadBytes: sumOf(io, /\brbytes=(\d+)/g),
     blockWriteBytes: sumOf(io, /\bwbytes=(\d+)/g),
   };
+}
+
+// Synchronous: files of the kernel's memory are read within microseconds, a tenth of what going through a thread costs.
+const text = (path: string) => readFileSync(path, "latin1");
+
+/** A file that not every kernel has. */
+function optional(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return "";
+  }
 }
 
 /** Lines of "12:cpu,cpuacct:/docker/…" as controller → path; version 2 has one line with no controller. */

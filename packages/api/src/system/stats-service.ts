@@ -1,80 +1,66 @@
 import type { Observability, SpaceStats } from "@clawdspace/protocol";
+import { HistoryFile } from "../audit/history-file.js";
 import type { ContainerStats, Engine } from "../engine/engine.js";
-import type { Guest, GuestTableEntry } from "../guest/types.js";
-import { WORKSPACE } from "../spaces/container-spec.js";
+import type { Guest } from "../guest/types.js";
 import type { Guests } from "../spaces/guests.js";
 import type { SpaceEntry } from "../spaces/space-entry.js";
 import type { SpaceService } from "../spaces/space-service.js";
-import { readCgroupStats } from "./cgroup-stats.js";
+import { hostProcesses, type ProcessUse } from "./host-processes.js";
+import type { Sample, Sampler } from "./sampler.js";
+import { commandWorkspaceUse, guestWorkspaceUse } from "./workspace-use.js";
 
-/** With no earlier sample to compare with, one is taken this long before. */
-const FIRST_SAMPLE_MS = 100;
 const HISTORY_TAIL_BYTES = 8192;
+const MAX_TOP = 100;
+/** A space that falls asleep while it is asked doesn't answer; what the node itself sees is told then. */
+const GUEST_MS = 3000;
 
-/** What a space uses now. Looking never wakes a space. */
+interface Parts {
+  engine: Engine;
+  spaces: Pick<SpaceService, "find">;
+  guests: Guests;
+  sampler: Sampler;
+}
+
+/** What a space uses now. Looking never wakes a space, nor keeps it awake. */
 export class StatsService {
-  readonly #samples = new Map<string, ContainerStats>();
-
-  constructor(
-    private readonly engine: Engine,
-    private readonly spaces: Pick<SpaceService, "find">,
-    private readonly guests: Guests,
-  ) {}
+  constructor(private readonly parts: Parts) {}
 
   /** Throws `not_found`. A stopped space uses nothing. */
   async stats(name: string): Promise<SpaceStats> {
-    return await this.#statsOf(await this.spaces.find(name));
+    return await this.#statsOf(await this.parts.spaces.find(name));
   }
 
-  /** Statistics, and what only the space's inside knows while it runs: disk, processes, the end of the shell's history. */
+  /** Statistics, and as far as they can be had from the space as it is: disk, processes, the end of the shells' history. */
   async observability(name: string): Promise<Observability> {
-    const entry = await this.spaces.find(name);
-    const stats = await this.#statsOf(entry);
-    if (entry.state !== "running" || !entry.spec.guest) return { stats };
-    const guest = await this.guests.of(entry);
-    const [disk, table, history] = await Promise.all([
-      guest.files.statvfs(),
-      guest.processTable(),
-      historyTail(guest),
+    const { engine, guests, spaces } = this.parts;
+    const entry = await spaces.find(name);
+    const running = entry.state === "running";
+    const guest =
+      running && entry.spec.guest ? await within(GUEST_MS, guests.of(entry)) : undefined;
+    const workspace = guest
+      ? within(GUEST_MS, guestWorkspaceUse(guest, entry.spec.diskBytes !== undefined))
+      : running
+        ? commandWorkspaceUse(engine, entry.id)
+        : undefined;
+    const [stats, use, processes, history] = await Promise.all([
+      this.#statsOf(entry),
+      workspace,
+      processesOf(entry, guest),
+      within(GUEST_MS, tailOf(new HistoryFile(engine, guests, entry))),
     ]);
-    const usedBytes = disk.totalBytes - disk.freeBytes;
     return {
       stats,
-      workspaceDisk: {
-        path: WORKSPACE,
-        totalBytes: disk.totalBytes,
-        usedBytes,
-        availBytes: disk.availableBytes,
-        usedPercent: round((100 * usedBytes) / (usedBytes + disk.availableBytes)),
-      },
-      top: table.map((each) => toTop(each, entry)),
+      ...use,
+      ...(processes ? { top: toTop(processes, entry) } : {}),
       ...(history === undefined ? {} : { bashHistoryTail: history }),
     };
   }
 
-  forget(entry: SpaceEntry): void {
-    this.#samples.delete(entry.id);
-  }
-
   async #statsOf(entry: SpaceEntry): Promise<SpaceStats> {
     if (entry.state !== "running" && entry.state !== "paused") {
-      return toSpaceStats(NOTHING, NOTHING, entry.spec.memoryBytes);
+      return toSpaceStats({ before: NOTHING, now: NOTHING }, entry.spec.memoryBytes);
     }
-    const before = this.#samples.get(entry.id) ?? (await this.#firstSample(entry));
-    const now = await this.#sample(entry);
-    this.#samples.set(entry.id, now);
-    return toSpaceStats(before, now, entry.spec.memoryBytes);
-  }
-
-  async #firstSample(entry: SpaceEntry): Promise<ContainerStats> {
-    const sample = await this.#sample(entry);
-    await new Promise((resolve) => setTimeout(resolve, FIRST_SAMPLE_MS));
-    return sample;
-  }
-
-  async #sample(entry: SpaceEntry): Promise<ContainerStats> {
-    const { pid } = await this.engine.inspectContainer(entry.id);
-    return (await readCgroupStats(pid, entry.id)) ?? (await this.engine.stats(entry.id));
+    return toSpaceStats(await this.parts.sampler.sample(entry), entry.spec.memoryBytes);
   }
 }
 
@@ -90,12 +76,8 @@ const NOTHING: ContainerStats = {
   blockWriteBytes: 0,
 };
 
-/** Two samples as what the wire tells; 100 percent is one CPU in full use. */
-export function toSpaceStats(
-  before: ContainerStats,
-  now: ContainerStats,
-  memoryLimit: number,
-): SpaceStats {
+/** Two readings as what the wire tells; 100 percent is one CPU in full use. */
+export function toSpaceStats({ before, now }: Sample, memoryLimit: number): SpaceStats {
   const elapsedNanos = (now.readAt.getTime() - before.readAt.getTime()) * 1e6;
   const usedNanos = now.cpuNanos - before.cpuNanos;
   const { cpuNanos: _cpuNanos, readAt: _readAt, ...counters } = now;
@@ -106,15 +88,29 @@ export function toSpaceStats(
   };
 }
 
-function toTop(each: GuestTableEntry, entry: SpaceEntry) {
-  const seconds = Math.max(0, (Date.now() - each.startedAt.getTime()) / 1000);
-  return {
-    pid: each.pid,
-    cpu: seconds > 0 ? round(each.cpuMs / 10 / seconds) : 0,
-    mem: round((100 * each.rssBytes) / entry.spec.memoryBytes),
-    etime: elapsed(seconds),
-    command: each.argv.map((argument) => argument.toString("utf8")).join(" "),
-  };
+async function processesOf(
+  entry: SpaceEntry,
+  guest: Guest | undefined,
+): Promise<ProcessUse[] | undefined> {
+  const table = guest && (await within(GUEST_MS, guest.processTable()));
+  return table ?? hostProcesses(entry);
+}
+
+/** The processes that have used most, as ps would show them. */
+function toTop(processes: ProcessUse[], entry: SpaceEntry) {
+  return processes
+    .map((each) => {
+      const seconds = Math.max(0, (Date.now() - each.startedAt.getTime()) / 1000);
+      return {
+        pid: each.pid,
+        cpu: seconds > 0 ? round(each.cpuMs / 10 / seconds) : 0,
+        mem: round((100 * each.rssBytes) / entry.spec.memoryBytes),
+        etime: elapsed(seconds),
+        command: each.argv.map((argument) => argument.toString("utf8")).join(" "),
+      };
+    })
+    .sort((a, b) => b.cpu - a.cpu || a.pid - b.pid)
+    .slice(0, MAX_TOP);
 }
 
 /** Seconds as ps writes them: [[dd-]hh:]mm:ss. */
@@ -127,19 +123,23 @@ export function elapsed(seconds: number): string {
   return hours > 0 ? `${two(hours)}:${rest}` : rest;
 }
 
-async function historyTail(guest: Guest): Promise<string | undefined> {
+async function tailOf(history: HistoryFile): Promise<string | undefined> {
+  const stat = await history.stat();
+  if (!stat) return undefined;
+  const offset = Math.max(0, stat.size - HISTORY_TAIL_BYTES);
+  return (await history.read(offset, HISTORY_TAIL_BYTES)).toString("utf8");
+}
+
+/** What a promise resolves to; undefined where it fails or takes longer. */
+async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, milliseconds, undefined);
+  });
   try {
-    const stat = await guest.files.stat(".bash_history");
-    const offset = Math.max(0, stat.size - HISTORY_TAIL_BYTES);
-    const { stream } = await guest.files.read(".bash_history", {
-      offset,
-      length: HISTORY_TAIL_BYTES,
-    });
-    const pieces: Buffer[] = [];
-    for await (const piece of stream as AsyncIterable<Buffer>) pieces.push(piece);
-    return Buffer.concat(pieces).toString("utf8");
-  } catch {
-    return undefined;
+    return await Promise.race([promise.catch(() => undefined), late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -1,0 +1,101 @@
+/** What the audit log tells of a request. Fields are taken by name; secrets in them are masked. */
+export type AuditRule =
+  | {
+      type: string;
+      /** Where the space's name stands; the route's `:name` below /api/spaces unless told otherwise. */
+      space?: "body.name";
+      params?: readonly string[];
+      query?: readonly string[];
+      body?: readonly string[];
+      /** Of the answer; "a.b" is b in a. */
+      answer?: readonly string[];
+    }
+  /** A WebSocket: an event when it is opened and one when it is closed. */
+  | { open: string; close: string; params?: readonly string[]; query?: readonly string[] }
+  /** Why there is nothing to tell. */
+  | { nothing: string };
+
+const SERVED = "a program in the space serves it, and nothing else is changed";
+const exitCode = ["exitCode", "timedOut"];
+const place = ["path", "pathBase64"];
+const fromTo = ["from", "fromBase64", "to", "toBase64", "overwrite"];
+
+/**
+ * What is logged of each route that can change something: every method but GET, HEAD and OPTIONS, and every WebSocket, by
+ * "METHOD path". A route that is missing here stops the daemon from starting, so that none is ever left unlogged.
+ */
+export const AUDITED: Record<string, AuditRule> = {
+  "POST /api/spaces": {
+    type: "space.create",
+    space: "body.name",
+    body: [
+      ...["template", "image", "memory", "cpus", "gpu", "labels", "envFilePath"],
+      ...["repoUrl", "repoBranch", "repoDest"],
+    ],
+    answer: ["space.id"],
+  },
+  "DELETE /api/spaces/:name": { type: "space.destroy", query: ["removeVolume"] },
+  "POST /api/spaces/:name/stop": { type: "space.pause" },
+  "POST /api/spaces/:name/start": { type: "space.start" },
+  "POST /api/spaces/:name/exec": {
+    type: "space.exec",
+    body: ["command", "cwd", "user", "timeoutMs"],
+    answer: exitCode,
+  },
+  "PUT /api/spaces/:name/file": { type: "space.file.write", query: place, answer: ["size"] },
+  "PUT /api/spaces/:name/files/raw": {
+    type: "space.file.write",
+    query: [...place, "append"],
+    answer: ["size"],
+  },
+  "PUT /api/spaces/:name/files/archive": {
+    type: "space.file.write",
+    query: place,
+    answer: ["entries"],
+  },
+  "POST /api/spaces/:name/files/upload": {
+    type: "space.file.write",
+    query: place,
+    answer: ["files"],
+  },
+  "POST /api/spaces/:name/files/mkdir": { type: "space.file.mkdir", body: place },
+  "POST /api/spaces/:name/files/move": { type: "space.file.move", body: fromTo },
+  "POST /api/spaces/:name/files/copy": {
+    type: "space.file.copy",
+    body: [...fromTo, "recursive"],
+    answer: ["entries"],
+  },
+  "POST /api/spaces/:name/files/chmod": { type: "space.file.chmod", body: [...place, "mode"] },
+  "DELETE /api/spaces/:name/files": {
+    type: "space.file.remove",
+    query: [...place, "recursive"],
+    answer: ["entries"],
+  },
+  "POST /api/spaces/:name/git/push": {
+    type: "space.git.push",
+    body: ["repoPath", "remote", "branch"],
+    answer: exitCode,
+  },
+  "POST /api/spaces/:name/ports/:port/wait": { nothing: "waits, and changes nothing" },
+  "POST /api/spaces/:name/ports/:port/link": {
+    type: "port.link",
+    params: ["port"],
+    body: ["expiresInSeconds", "via"],
+  },
+  "GET /api/spaces/:name/ports/:port/tcp": {
+    open: "port.open",
+    close: "port.close",
+    params: ["port"],
+  },
+  "ANY /api/spaces/:name/proxy/:port": { nothing: SERVED },
+  "ANY /api/spaces/:name/proxy/:port/*": { nothing: SERVED },
+  "ANY /api/spaces/:name/preview/:token": { nothing: SERVED },
+  "ANY /api/spaces/:name/preview/:token/*": { nothing: SERVED },
+  "ANY /.preview": { nothing: SERVED },
+  "PUT /api/templates": { type: "template.upsert", answer: ["template.name"] },
+  "DELETE /api/templates/:name": { type: "template.delete", params: ["name"] },
+  "POST /api/keys": { type: "key.create", body: ["name", "role", "spaces"] },
+  "DELETE /api/keys/:id": { type: "key.revoke", params: ["id"] },
+  "POST /api/session": { type: "session.create", answer: ["name", "role"] },
+  "DELETE /api/session": { nothing: "only the browser's own cookie is removed" },
+};
