@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { type Extract, extract } from "tar-stream";
-import { drained } from "./streams.js";
+import { drained, quiet } from "./streams.js";
 
 /** One entry: its header, and its content to read. */
 export type ArchiveEntry = Extract extends AsyncIterable<infer Entry> ? Entry : never;
@@ -79,4 +79,4 @@ export class ArchiveEntries implements AsyncIterable<ArchiveEntry> {
 
 /** An entry's content as one of Node's own streams. */
 export const contentOf = (entry: ArchiveEntry): Readable =>
-  Readable.from(entry, { objectMode: false });
+  quiet(Readable.from(entry, { objectMode: false }));

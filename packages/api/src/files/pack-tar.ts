@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { Readable } from "node:stream";
 import { type Pack, pack } from "tar-stream";
 import type { TreeEntry } from "./space-files.js";
-import { drained, exactly } from "./streams.js";
+import { drained, exactly, quiet } from "./streams.js";
 import { isLeftOut } from "./tree.js";
 
 const BLOCK_BYTES = 512;
@@ -27,7 +27,7 @@ export function packTar(tree: AsyncIterable<TreeEntry>, onLeftOut: () => void): 
     archive.finalize();
   };
   all().catch((error: Error) => archive.destroy(error));
-  return Readable.from(archive, { objectMode: false });
+  return quiet(Readable.from(archive, { objectMode: false }));
 }
 
 async function add(archive: Pack, entry: TreeEntry): Promise<void> {

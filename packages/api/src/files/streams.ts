@@ -50,6 +50,12 @@ export class CutShort extends Error {
   override readonly name = "CutShort";
 }
 
+/** A stream whose failure is no news to the process once nobody reads it any more. Whoever reads it learns of it. */
+export function quiet<T extends Readable>(stream: T): T {
+  stream.on("error", () => {});
+  return stream;
+}
+
 /** A stream as exactly `length` bytes: what is more is cut, fewer fail with `CutShort`. */
 export function exactly(source: Readable, length: number): Readable {
   let left = length;
@@ -63,5 +69,5 @@ export function exactly(source: Readable, length: number): Readable {
       callback(left > 0 ? new CutShort("the file became shorter while it was read") : null);
     },
   });
-  return pipeline(source, exact, () => {});
+  return quiet(pipeline(source, exact, () => {}));
 }
