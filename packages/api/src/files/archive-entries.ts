@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { type Extract, extract } from "tar-stream";
+import { drained, quiet } from "./streams.js";
 
 /** One entry: its header, and its content to read. */
 export type ArchiveEntry = Extract extends AsyncIterable<infer Entry> ? Entry : never;
@@ -78,15 +79,4 @@ export class ArchiveEntries implements AsyncIterable<ArchiveEntry> {
 
 /** An entry's content as one of Node's own streams. */
 export const contentOf = (entry: ArchiveEntry): Readable =>
-  Readable.from(entry, { objectMode: false });
-
-const drained = (stream: Extract) =>
-  new Promise<void>((resolve) => {
-    const done = () => {
-      stream.off("drain", done);
-      stream.off("close", done);
-      resolve();
-    };
-    stream.on("drain", done);
-    stream.on("close", done);
-  });
+  quiet(Readable.from(entry, { objectMode: false }));

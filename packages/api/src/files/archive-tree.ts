@@ -1,4 +1,5 @@
-import { type ArchiveEntries, contentOf } from "./archive-entries.js";
+import { GuestError } from "../guest/types.js";
+import { type ArchiveEntries, type ArchiveEntry, contentOf } from "./archive-entries.js";
 import type { FileFacts, ReadableFiles, TreeEntry } from "./space-files.js";
 
 const TYPES: Record<string, FileFacts["type"]> = {
@@ -14,6 +15,9 @@ interface ArchiveOf {
   folder: Buffer;
   /** What stands before each path in the archive, "/" included. */
   root: string;
+  /** Whether the space's user may open an entry: read a file, look into a folder. */
+  mayOpen?(header: ArchiveEntry["header"]): boolean;
+  onLeftOut?: () => void;
   /** Leaves out what lies deeper. */
   topOnly?: boolean;
   /** The bytes that a name or a target in the archive stands for. */
@@ -23,13 +27,22 @@ interface ArchiveOf {
 /** The tree that an archive of a folder tells, entry by entry as it comes. */
 export async function* archiveTree(
   archive: ArchiveEntries,
-  { files, folder, root, topOnly, bytesOf }: ArchiveOf,
+  { files, folder, root, topOnly, bytesOf, mayOpen = () => true, onLeftOut }: ArchiveOf,
 ): AsyncGenerator<TreeEntry> {
+  /** Where entries begin that lie in a folder that may not be looked into; parents come first. */
+  let closed: string | undefined;
   for await (const entry of archive) {
     const { header } = entry;
     const name = header.name.replace(/\/$/, "");
     if (!name.startsWith(root) || name.length === root.length) continue;
     if (topOnly && name.includes("/", root.length)) continue;
+    if (closed !== undefined && name.startsWith(closed)) continue;
+    closed = undefined;
+    const may = mayOpen(header);
+    if (header.type === "directory" && !may) {
+      closed = `${name}/`;
+      onLeftOut?.();
+    }
     const path = bytesOf(name.slice(root.length));
     if (header.type === "link") {
       // A file's further name comes without its content.
@@ -52,7 +65,10 @@ export async function* archiveTree(
         mode: (header.mode ?? 0) & 0o7777,
       },
       ...(target ? { target } : {}),
-      open: async () => ({ size, stream: contentOf(entry) }),
+      open: async () => {
+        if (!may) throw new GuestError("permission", "the space's user may not read it");
+        return { size, stream: contentOf(entry) };
+      },
     };
   }
 }

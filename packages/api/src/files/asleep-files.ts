@@ -3,10 +3,11 @@ import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { type Engine, EngineError, type PathStat } from "../engine/engine.js";
 import { GuestError, type GuestReadOptions } from "../guest/types.js";
-import { WORKSPACE } from "../spaces/container-spec.js";
-import { ArchiveEntries, contentOf } from "./archive-entries.js";
+import { SANDBOX_UID, WORKSPACE } from "../spaces/container-spec.js";
+import { ArchiveEntries, type ArchiveEntry, contentOf } from "./archive-entries.js";
 import { archiveTree } from "./archive-tree.js";
 import type { DirEntry, FileFacts, ReadableFiles, TreeEntry, TreeOptions } from "./space-files.js";
+import { quiet } from "./streams.js";
 
 /** The engine sends a folder with all contents, so a listing that would take more than this is had by a wake instead. */
 const MAX_LISTING_BYTES = 16 * 1024 ** 2;
@@ -15,6 +16,10 @@ const MAX_LISTING_MS = 1000;
 const MAX_SKIPPED_BYTES = 64 * 1024 ** 2;
 const DEFAULT_PAGE = 1000;
 
+// A folder that everybody may pass, or look into; the engine does not tell whose it is.
+const PASSABLE = 0o001;
+const OPEN_FOLDER = 0o005;
+
 /** Says that something can't be had from a sleeping space, or not cheaply, though an awake one would tell it. */
 export class NeedsAwake extends Error {
   override readonly name = "NeedsAwake";
@@ -22,7 +27,8 @@ export class NeedsAwake extends Error {
 
 /**
  * The files of a space that sleeps, by the engine's archive calls, without waking it. Since the engine looks as root
- * and follows symlinks anywhere in the space, each step of a path is looked at first; nothing runs there meanwhile.
+ * and follows symlinks anywhere in the space, each step of a path is looked at first; nothing runs there meanwhile. What
+ * is not plainly open to the space's user is left to an awake space to allow or refuse.
  */
 export class AsleepFiles implements ReadableFiles {
   constructor(
@@ -63,8 +69,14 @@ export class AsleepFiles implements ReadableFiles {
       archive.close();
       throw new NeedsAwake("the engine sends something else");
     }
+    if (!mayOpen(entry.header)) {
+      archive.close();
+      throw new NeedsAwake("the file may not be open to the space's user");
+    }
     const size = entry.header.size ?? 0;
-    const stream = Readable.from(slice(contentOf(entry), offset, length), { objectMode: false });
+    const stream = quiet(
+      Readable.from(slice(contentOf(entry), offset, length), { objectMode: false }),
+    );
     const abort = () => stream.destroy(new GuestError("aborted", "the read was given up"));
     signal?.addEventListener("abort", abort, { once: true });
     stream.once("close", () => {
@@ -96,8 +108,11 @@ export class AsleepFiles implements ReadableFiles {
     }
   }
 
-  async *tree(path: Buffer, { contents, signal }: TreeOptions): AsyncGenerator<TreeEntry> {
-    for await (const entry of this.#entries(path, { contents, topOnly: false })) {
+  async *tree(
+    path: Buffer,
+    { contents, signal, onLeftOut }: TreeOptions,
+  ): AsyncGenerator<TreeEntry> {
+    for await (const entry of this.#entries(path, { contents, topOnly: false, onLeftOut })) {
       signal.throwIfAborted();
       yield entry;
     }
@@ -106,10 +121,17 @@ export class AsleepFiles implements ReadableFiles {
   /** Everything below a folder. Throws `NeedsAwake` where that is more than a listing may cost, unless contents are wanted. */
   async *#entries(
     path: Buffer,
-    { contents, topOnly }: { contents: boolean; topOnly: boolean },
+    {
+      contents,
+      topOnly,
+      onLeftOut,
+    }: { contents: boolean; topOnly: boolean; onLeftOut?: () => void },
   ): AsyncGenerator<TreeEntry> {
     const { location, stat } = await this.#resolve(path, true);
     if (stat.type !== "dir") throw new GuestError("not_directory", "is not a folder");
+    if ((stat.mode & OPEN_FOLDER) !== OPEN_FOLDER) {
+      throw new NeedsAwake("the folder may not be open to the space's user");
+    }
     const until = Date.now() + MAX_LISTING_MS;
     const archive = await this.#archive(location, (bytes) => {
       if (contents || (bytes <= MAX_LISTING_BYTES && Date.now() <= until)) return;
@@ -118,7 +140,15 @@ export class AsleepFiles implements ReadableFiles {
     const root = `${location.slice(location.lastIndexOf("/") + 1)}/`;
     const folder = Buffer.from(location.slice(WORKSPACE.length + 1) || ".");
     try {
-      yield* archiveTree(archive, { files: this, folder, root, topOnly, bytesOf: exactly });
+      yield* archiveTree(archive, {
+        files: this,
+        folder,
+        root,
+        topOnly,
+        bytesOf: exactly,
+        mayOpen,
+        ...(onLeftOut ? { onLeftOut } : {}),
+      });
     } finally {
       archive.close();
     }
@@ -131,6 +161,7 @@ export class AsleepFiles implements ReadableFiles {
     let stat = await this.#find(location);
     for (const [at, name] of names.entries()) {
       if (stat.type !== "dir") throw new GuestError("not_directory", "is not a folder");
+      if (!(stat.mode & PASSABLE)) throw new NeedsAwake("a folder on the way may be closed");
       location = `${location}/${name}`;
       stat = await this.#find(location);
       if (stat.type !== "symlink" || (at === names.length - 1 && !followLast)) continue;
@@ -167,6 +198,13 @@ const toFacts = ({ type, size, mode, mtime }: PathStat): FileFacts => ({
   mtimeMs: mtime.getTime(),
   mode,
 });
+
+/** Whether the space's user may read a file, or look into a folder. */
+function mayOpen({ type, mode, uid, gid }: ArchiveEntry["header"]): boolean {
+  const needed = type === "directory" ? 0o5 : 0o4;
+  const shift = uid === SANDBOX_UID ? 6 : gid === SANDBOX_UID ? 3 : 0;
+  return ((mode >> shift) & needed) === needed;
+}
 
 /** Bytes of a text that stands for them exactly; the engine's answers can't carry names that are not UTF-8. */
 function exactly(text: string | Buffer): Buffer {

@@ -21,6 +21,7 @@ export async function conditional<T>(
   { ifMatch, ifNoneMatch }: Conditions,
   write: (options: { ifMatch?: string; exclusive?: true }) => Promise<T>,
 ): Promise<T> {
+  if (path.isRoot) throw new GuestError("is_directory", "is the workspace itself");
   if (ifNoneMatch === "*") return await write({ exclusive: true }).catch(existsAsPrecondition);
   if (ifMatch === undefined && ifNoneMatch === undefined) return await write({});
   const facts = await files.stat(path.bytes, { followLinks: true }).catch(missing);

@@ -41,6 +41,11 @@ export class EngineCommand {
     }
   }
 
+  /** What it has said so far, cut at 4 KiB. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
   get stdin() {
     return this.exec.stdin;
   }

@@ -1,5 +1,5 @@
-import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
+import { drained } from "./streams.js";
 
 /**
  * Writes a source into a command's stdin at the command's pace, then `mark`, then ends it. Resolves early where the
@@ -15,21 +15,11 @@ export async function feed(
     for await (const piece of source as AsyncIterable<Buffer>) {
       signal?.throwIfAborted();
       if (stdin.destroyed || stdin.writableEnded) return;
-      if (!stdin.write(piece)) await drained(stdin, signal);
+      if (!stdin.write(piece)) await drained(stdin);
     }
     signal?.throwIfAborted();
     if (!stdin.destroyed) stdin.write(mark);
   } finally {
     stdin.end();
-  }
-}
-
-async function drained(stdin: Writable, signal: AbortSignal | undefined): Promise<void> {
-  const settled = new AbortController();
-  const either = AbortSignal.any(signal ? [settled.signal, signal] : [settled.signal]);
-  try {
-    await Promise.race(["drain", "close"].map((event) => once(stdin, event, { signal: either })));
-  } finally {
-    settled.abort();
   }
 }

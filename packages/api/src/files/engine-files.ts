@@ -16,6 +16,7 @@ import { EngineCommand } from "./engine-command.js";
 import { feed } from "./engine-feed.js";
 import { escapeBytes, etagOf, parseFacts, parseListing, pathArguments } from "./engine-output.js";
 import type { SpaceFiles, TreeEntry, TreeOptions } from "./space-files.js";
+import { quiet } from "./streams.js";
 
 const MARK_BYTES = 16;
 const MAX_ANSWER_BYTES = 16 * 1024;
@@ -64,7 +65,7 @@ export class EngineFiles implements SpaceFiles {
       command.close();
       throw new GuestError("precondition", "the file is another one by now");
     }
-    const stream = Readable.from(prepend(rest, output), { objectMode: false });
+    const stream = quiet(Readable.from(prepend(rest, output), { objectMode: false }));
     const abort = () => stream.destroy(new GuestError("aborted", "the read was given up"));
     signal?.addEventListener("abort", abort, { once: true });
     stream.once("close", () => {
@@ -83,7 +84,10 @@ export class EngineFiles implements SpaceFiles {
     return { stat, data, truncated: stat.size > data.length };
   }
 
-  async *tree(path: Buffer, { contents, signal }: TreeOptions): AsyncGenerator<TreeEntry> {
+  async *tree(
+    path: Buffer,
+    { contents, signal, onLeftOut }: TreeOptions,
+  ): AsyncGenerator<TreeEntry> {
     if (!contents) {
       const listing = await this.#run("walk", [escapeBytes(path)], MAX_LISTING_BYTES);
       for (const { name, ...facts } of parseListing(listing)) {
@@ -92,7 +96,7 @@ export class EngineFiles implements SpaceFiles {
       return;
     }
     const command = await this.#start("archive", [escapeBytes(path)]);
-    const source = Readable.from(command.output(), { objectMode: false });
+    const source = quiet(Readable.from(command.output(), { objectMode: false }));
     const archive = new ArchiveEntries(source, { filenameEncoding: "latin1" });
     const bytesOf = (text: string) => Buffer.from(text, "latin1");
     try {
@@ -105,6 +109,7 @@ export class EngineFiles implements SpaceFiles {
         signal.throwIfAborted();
         yield entry;
       }
+      for (const _ of command.stderr.matchAll(/Permission denied/g)) onLeftOut();
     } finally {
       archive.close();
       command.close();
@@ -116,7 +121,7 @@ export class EngineFiles implements SpaceFiles {
   }
 
   write(path: Buffer, options: GuestWriteOptions = {}): GuestFileWriter {
-    const stream = new PassThrough();
+    const stream = quiet(new PassThrough());
     const result = this.#write(path, stream, options);
     // Whoever pipes into it learns of a failure by the stream.
     result.catch((error: Error) => stream.destroy(error));

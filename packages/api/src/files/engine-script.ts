@@ -30,8 +30,9 @@ missing() {
   while :; do
     case $at in */*) at=\${at%/*} ;; *) break ;; esac
     [ -e "$at" ] && [ ! -d "$at" ] && exit ${EXIT.notDirectory}
-    [ -d "$at" ] && break
+    [ -d "$at" ] && { cd -P -- "$at" && here; break; }
   done
+  [ -L "$1" ] && inside "$(readlink -f -- "$1")"
   [ -d "$1" ] && denied
   [ -e "$1" ] && exit ${EXIT.notDirectory}
   exit ${EXIT.notFound}
@@ -44,6 +45,7 @@ enter_made() {
   for part in $1; do
     [ "$part" = . ] && continue
     if ! cd -P -- "./$part" 2>/dev/null; then
+      [ -L "./$part" ] && inside "$(readlink -f -- "./$part")"
       made=$(mkdir -- "./$part" 2>&1) || [ -d "./$part" ] || {
         [ -e "./$part" ] || [ -L "./$part" ] && exit ${EXIT.notDirectory}
         printf '%s' "$made" >&2; exit 1
@@ -129,7 +131,10 @@ walk)
   exit 0 ;;
 archive)
   enter "$first"
-  exec tar -cf - . ;;
+  # 2 is what it ends with where it could not read everything.
+  tar -cf - .; code=$?
+  [ "$code" -gt 2 ] && exit "$code"
+  exit 0 ;;
 read) # folder, name, offset, length or -
   enter "$first"; [ -d "./$name" ] && { open_file "./$name"; exit ${EXIT.isDirectory}; }
   open_file "./$name"; [ -d /proc/self/fd/3 ] && exit ${EXIT.isDirectory}
@@ -183,7 +188,11 @@ mkdir) # folder, name, mode or -, parents
   else
     enter "$first"
   fi
-  if there "./$name"; then [ "$4" = yes ] && exit ${EXIT.notDirectory}; exit ${EXIT.exists}; fi
+  if there "./$name"; then
+    [ "$4" = yes ] || exit ${EXIT.exists}
+    [ -L "./$name" ] && inside "$(readlink -f -- "./$name")"
+    exit ${EXIT.notDirectory}
+  fi
   umask 022; mkdir -- "./$name" || exit 1
   [ "$3" = - ] || chmod -- "$3" "./$name" ;;
 rename) # folder, name, folder, name, overwrite (yes, no)

@@ -9,6 +9,7 @@ import { takeIn } from "./incoming.js";
 import { packTar } from "./pack-tar.js";
 import { packZip } from "./pack-zip.js";
 import type { TreeEntry } from "./space-files.js";
+import { quiet } from "./streams.js";
 import { treeOf } from "./tree.js";
 import { unpackTar } from "./unpack-tar.js";
 import { unpackZip } from "./unpack-zip.js";
@@ -39,7 +40,7 @@ export class FolderTransfers {
         };
         const { type } = await files.stat(path.bytes, { followLinks: true });
         if (type !== "dir") throw new GuestError("not_directory", "is not a folder");
-        const tree = await begun(treeOf(files, path.bytes, { contents: true, signal }));
+        const tree = await begun(treeOf(files, path.bytes, { contents: true, signal, onLeftOut }));
         const stream =
           format === "zip"
             ? packZip(tree, onLeftOut)
@@ -84,12 +85,12 @@ async function begun(tree: AsyncIterable<TreeEntry>): Promise<AsyncIterable<Tree
 }
 
 function compressed(format: ArchiveFormat, archive: Readable): Readable {
-  return format === "tar" ? archive : pipeline(archive, createGzip({ level: 6 }), () => {});
+  return format === "tar" ? archive : quiet(pipeline(archive, createGzip({ level: 6 }), () => {}));
 }
 
 function expanded(format: ArchiveFormat, source: Readable): Readable {
   if (format === "tar") return source;
-  const gunzip = createGunzip();
+  const gunzip = quiet(createGunzip());
   // Unlike pipeline(), this leaves the source alone where the archive is damaged: its sender gets an answer.
   source.once("error", (error) => gunzip.destroy(error));
   return source.pipe(gunzip);

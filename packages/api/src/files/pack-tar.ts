@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { Readable } from "node:stream";
 import { type Pack, pack } from "tar-stream";
 import type { TreeEntry } from "./space-files.js";
-import { exactly } from "./streams.js";
+import { drained, exactly, quiet } from "./streams.js";
 import { isLeftOut } from "./tree.js";
 
 const BLOCK_BYTES = 512;
@@ -27,7 +27,7 @@ export function packTar(tree: AsyncIterable<TreeEntry>, onLeftOut: () => void): 
     archive.finalize();
   };
   all().catch((error: Error) => archive.destroy(error));
-  return Readable.from(archive, { objectMode: false });
+  return quiet(Readable.from(archive, { objectMode: false }));
 }
 
 async function add(archive: Pack, entry: TreeEntry): Promise<void> {
@@ -92,16 +92,7 @@ async function drain(source: Readable, sink: ReturnType<Pack["entry"]>): Promise
   try {
     for await (const piece of source as AsyncIterable<Buffer>) {
       if (sink.destroying) break;
-      if (sink.write(piece)) continue;
-      await new Promise<void>((resolve) => {
-        const go = () => {
-          sink.off("drain", go);
-          sink.off("close", go);
-          resolve();
-        };
-        sink.on("drain", go);
-        sink.on("close", go);
-      });
+      if (!sink.write(piece)) await drained(sink);
     }
     sink.end(undefined);
   } catch (error) {

@@ -3,7 +3,7 @@ import { PassThrough, pipeline, type Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { ZipFile } from "yazl";
 import type { TreeEntry } from "./space-files.js";
-import { exactly } from "./streams.js";
+import { exactly, quiet } from "./streams.js";
 import { isLeftOut } from "./tree.js";
 
 const S_IFREG = 0o100000;
@@ -18,7 +18,7 @@ const FIRST_MTIME = Date.UTC(1980, 0, 2);
  */
 export function packZip(tree: AsyncIterable<TreeEntry>, onLeftOut: () => void): Readable {
   const zip = new ZipFile();
-  const output = new PassThrough();
+  const output = quiet(new PassThrough());
   pipeline(zip.outputStream, output, () => {});
   zip.on("error", (error: Error) => output.destroy(error));
   const all = async () => {

@@ -64,7 +64,11 @@ async function find(
     }
     round = [];
   };
-  for await (const entry of treeOf(files, folder.bytes, { contents: false, signal })) {
+  for await (const entry of treeOf(files, folder.bytes, {
+    contents: false,
+    signal,
+    onLeftOut: () => {},
+  })) {
     lookedAt++;
     if (type === undefined || entry.facts.type === type) round.push(entry);
     if (round.length === NAMES_A_ROUND) endRound();

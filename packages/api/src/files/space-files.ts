@@ -36,6 +36,8 @@ export interface TreeOptions {
   signal: AbortSignal;
   /** Whether contents are wanted; names alone must stay cheap. */
   contents: boolean;
+  /** Told of each entry that is passed over since the space's user may not read it. */
+  onLeftOut: () => void;
 }
 
 export interface TreeEntry {

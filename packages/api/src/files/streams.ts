@@ -1,11 +1,4 @@
-import { once } from "node:events";
-import {
-  pipeline,
-  type Readable,
-  Transform,
-  type TransformCallback,
-  type Writable,
-} from "node:stream";
+import { pipeline, type Readable, Transform, type TransformCallback } from "node:stream";
 import type { GuestFileWriter, GuestStat } from "../guest/types.js";
 
 /**
@@ -20,7 +13,7 @@ export async function pour(
   try {
     for await (const piece of source.iterator({ destroyOnReturn: false })) {
       if (stream.destroyed) break;
-      if (!stream.write(piece)) await writable(stream);
+      if (!stream.write(piece)) await drained(stream);
     }
     if (!stream.destroyed) stream.end();
   } catch (error) {
@@ -32,25 +25,35 @@ export async function pour(
   return await result;
 }
 
-async function writable(stream: Writable): Promise<void> {
-  if (stream.destroyed) return;
-  const settled = new AbortController();
-  const { signal } = settled;
-  try {
-    await Promise.race([
-      once(stream, "drain", { signal }),
-      new Promise((resolve) => stream.once("close", resolve)),
-    ]);
-  } catch {
-    // It failed; its result says why.
-  } finally {
-    settled.abort();
-  }
+type Events = "drain" | "close";
+
+/** Resolves when a stream takes more, or will never take any more. */
+export function drained(stream: {
+  destroyed: boolean;
+  on(event: Events, listener: () => void): unknown;
+  off(event: Events, listener: () => void): unknown;
+}): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.destroyed) return resolve();
+    const done = () => {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    };
+    stream.on("drain", done);
+    stream.on("close", done);
+  });
 }
 
 /** Says that a file gave fewer bytes than it had when it was opened. */
 export class CutShort extends Error {
   override readonly name = "CutShort";
+}
+
+/** A stream whose failure is no news to the process once nobody reads it any more. Whoever reads it learns of it. */
+export function quiet<T extends Readable>(stream: T): T {
+  stream.on("error", () => {});
+  return stream;
 }
 
 /** A stream as exactly `length` bytes: what is more is cut, fewer fail with `CutShort`. */
@@ -66,5 +69,5 @@ export function exactly(source: Readable, length: number): Readable {
       callback(left > 0 ? new CutShort("the file became shorter while it was read") : null);
     },
   });
-  return pipeline(source, exact, () => {});
+  return quiet(pipeline(source, exact, () => {}));
 }

@@ -25,8 +25,9 @@ async function* walk(
     options.signal.throwIfAborted();
     const at = below.length === 0 ? folder : joined(folder, below);
     const page = await files.list(at, cursor === undefined ? {} : { cursor }).catch((error) => {
-      if (depth > 0 && isGone(error)) return { entries: [], cursor: undefined };
-      throw error;
+      if (depth === 0 || !isLeftOut(error)) throw error;
+      if (!isGone(error)) options.onLeftOut();
+      return { entries: [], cursor: undefined };
     });
     for (const { name, target, ...facts } of page.entries) {
       const path = below.length === 0 ? name : joined(below, name);

@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import { ClawdspaceError } from "@clawdspace/protocol";
 import { ArchiveEntries, type ArchiveEntry, contentOf } from "./archive-entries.js";
 import type { IncomingEntry } from "./incoming.js";
+import { quiet } from "./streams.js";
 
 /** The entries of a tar archive as they come in. Throws `invalid_request` where it is damaged or breaks off. */
 export async function* unpackTar(source: Readable): AsyncGenerator<IncomingEntry> {
@@ -27,7 +28,7 @@ function toIncoming(entry: ArchiveEntry): IncomingEntry {
   switch (header.type) {
     case "file":
     case "contiguous-file": {
-      const content = async () => Readable.from(pieces(entry), { objectMode: false });
+      const content = async () => quiet(Readable.from(pieces(entry), { objectMode: false }));
       return { name, type: "file", mode, size: header.size, content };
     }
     case "directory":

@@ -8,6 +8,7 @@ import { crc32 } from "node:zlib";
 import { ClawdspaceError } from "@clawdspace/protocol";
 import { type Entry, fromFdPromise, type ZipFile } from "yauzl";
 import type { IncomingEntry } from "./incoming.js";
+import { quiet } from "./streams.js";
 import { damaged } from "./unpack-tar.js";
 
 /** A zip has to be kept on the node while it is unpacked, since its table of contents comes last. */
@@ -95,5 +96,5 @@ function checked(content: Readable, sum: number): Readable {
     }
     if (seen !== sum) throw damaged("a checksum does not match");
   };
-  return Readable.from(pieces(), { objectMode: false });
+  return quiet(Readable.from(pieces(), { objectMode: false }));
 }
