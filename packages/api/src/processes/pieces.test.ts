@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { completeUtf8, Pieces } from "./pieces.js";
+import { Pieces } from "./pieces.js";
 
 /** Feeds bytes cut at these places; returns what came out. */
 function feed(encoding: "utf8" | "base64", bytes: Buffer, cuts: number[]) {
@@ -58,16 +58,5 @@ describe("Pieces", () => {
       }),
       { numRuns: 1000 },
     );
-  });
-
-  test("a character waits no longer than it has bytes", () => {
-    const lobster = Buffer.from("🦞");
-    expect([1, 2, 3, 4].map((length) => completeUtf8(lobster.subarray(0, length)))).toEqual([
-      0, 0, 0, 4,
-    ]);
-    expect(completeUtf8(Buffer.from([0x61, 0xe2]))).toBe(1);
-    expect(completeUtf8(Buffer.from([0xff]))).toBe(1);
-    expect(completeUtf8(Buffer.from([0x80, 0x80, 0x80, 0x80]))).toBe(4);
-    expect(completeUtf8(Buffer.alloc(0))).toBe(0);
   });
 });
