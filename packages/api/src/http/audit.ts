@@ -143,6 +143,7 @@ async function toStart(
       ...pick(request.params, rule.params),
       ...pick(request.query, rule.query),
       ...pick(request.body, body),
+      ...("bytes" in rule ? { bytes: Number(request.headers["content-length"] ?? 0) } : {}),
       ...(Object.keys(given).length > 0 ? { env: Object.keys(given) } : {}),
       ...(LOOPBACK.test(request.ip) ? {} : { from: request.ip }),
     },

@@ -9,6 +9,8 @@ export type AuditRule =
       body?: readonly string[];
       /** Of the answer; "a.b" is b in a. */
       answer?: readonly string[];
+      /** How many bytes the request brings. */
+      bytes?: true;
     }
   /** A WebSocket: an event when it is opened and one when it is closed. */
   | { open: string; close: string; params?: readonly string[]; query?: readonly string[] }
@@ -42,6 +44,31 @@ export const AUDITED: Record<string, AuditRule> = {
     body: ["command", "cwd", "user", "timeoutMs"],
     answer: exitCode,
   },
+  "POST /api/spaces/:name/processes": {
+    type: "process.start",
+    body: ["command", "cwd", "user", "timeoutMs", "tag", "pty"],
+    answer: ["process.id"],
+  },
+  "DELETE /api/spaces/:name/processes/:id": { type: "process.remove", params: ["id"] },
+  "POST /api/spaces/:name/processes/:id/wait": { nothing: "waits, and changes nothing" },
+  "POST /api/spaces/:name/processes/:id/stdin": {
+    type: "process.stdin",
+    params: ["id"],
+    bytes: true,
+  },
+  "POST /api/spaces/:name/processes/:id/stdin/close": { type: "process.stdin", params: ["id"] },
+  "POST /api/spaces/:name/processes/:id/resize": { nothing: "only how much a terminal shows" },
+  "POST /api/spaces/:name/processes/:id/signal": {
+    type: "process.signal",
+    params: ["id"],
+    body: ["signal", "scope"],
+  },
+  "GET /api/spaces/:name/terminal": {
+    open: "terminal.open",
+    close: "terminal.close",
+    query: ["session", "command"],
+  },
+  "DELETE /api/spaces/:name/terminals/:session": { type: "terminal.end", params: ["session"] },
   "PUT /api/spaces/:name/file": { type: "space.file.write", query: place, answer: ["size"] },
   "PUT /api/spaces/:name/files/raw": {
     type: "space.file.write",
