@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -69,20 +70,31 @@ async function importOutput(address, name, argv, input, scratch, progress) {
   const [program, ...args] = asRoot(inScratch(argv, scratch), { TMPDIR: scratch });
   const child = track(spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] }));
   let log = "";
+  let importing = false;
   child.stderr.setEncoding("utf8").on("data", (text) => {
     log += text;
     const line = text
       .trim()
       .split(/[\r\n]+/)
       .pop();
-    if (line) progress(`base from packages: ${line.replace(/^I: /, "")}`);
+    if (line && !importing) progress(`base from packages: ${line.replace(/^I: /, "")}`);
   });
   child.stdin.on("error", () => {}).end(input);
+  const ended = new Promise((resolve) => {
+    child.on("error", (error) => {
+      log += error.message;
+      resolve(127);
+    });
+    child.on("close", resolve);
+  });
 
+  // Minutes pass before the first byte, and an engine does not wait so long for a request.
+  await Promise.race([once(child.stdout, "readable"), ended]);
+  importing = true;
+  progress("importing the base");
   const upload = new PassThrough();
   child.stdout.pipe(upload, { end: false });
-  child.on("error", (error) => upload.destroy(error));
-  child.on("close", (code) => {
+  void ended.then((code) => {
     if (code === 0) upload.end();
     else
       upload.destroy(new SetupError(`mmdebstrap failed (exit code ${code}).\n\n${excerpt(log)}`));
