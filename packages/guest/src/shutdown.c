@@ -37,8 +37,13 @@ static void signal_all(void) {
   if (!killed) kill(-1, SIGCONT);
 }
 
+static void leave(void) {
+  session_turn();  // the last words
+  _exit(0);
+}
+
 static void step(struct job *job) {
-  if (killed) _exit(0);
+  if (killed) leave();
   killed = true;
   signal_all();
   job_start(job, step, now_ms() + LAST_WAIT_MS);
@@ -49,7 +54,7 @@ void shutdown_begin(uint32_t grace_ms) {
   ending = true;
   signal_all();
   job_start(&end_job, step, now_ms() + grace_ms);
-  if (!process_reap()) _exit(0);
+  if (!process_reap()) leave();
 }
 
 static void signals_ready(struct source *source, uint32_t events) {
@@ -58,7 +63,7 @@ static void signals_ready(struct source *source, uint32_t events) {
   while (read(source->fd, &info, sizeof info) == (ssize_t)sizeof info) {
     if (info.ssi_signo == SIGCHLD) {
       bool children = process_reap();
-      if (ending && !children) _exit(0);
+      if (ending && !children) leave();
       continue;
     }
     // A sender outside the space has no pid in it, and SI_USER can't be forged: programs of the space can't end it.

@@ -73,6 +73,15 @@ describe("reading and writing", () => {
     expect(back.digest("hex")).toBe(hash.digest("hex"));
   });
 
+  test("a hundred files at once, each slower than its window", async () => {
+    const data = randomBytes(300_000);
+    await files.writeAll("/f", data);
+    const readers = await Promise.all(Array.from({ length: 100 }, () => files.read("/f")));
+    await connection.ping();
+    const all = await Promise.all(readers.map(({ stream }) => stream.toArray()));
+    for (const parts of all) expect(Buffer.concat(parts).equals(data)).toBe(true);
+  });
+
   test("a reader sees the old file or the new one, never half of one", async () => {
     await files.writeAll("/f", Buffer.alloc(200_000, "a"));
     const writer = files.write("/f");

@@ -5,19 +5,20 @@ import { nothing, PayloadWriter } from "./payload.js";
 import { Processes } from "./processes.js";
 import { decodePorts, decodeTable, PORTS_REQUEST, TABLE_REQUEST } from "./tables.js";
 import { connectPort } from "./tcp.js";
-import type {
-  Guest,
-  GuestAttach,
-  GuestConnectionOptions,
-  GuestFiles,
-  GuestOutput,
-  GuestPath,
-  GuestPort,
-  GuestProcessInfo,
-  GuestProcessSpec,
-  GuestRun,
-  GuestTableEntry,
-  GuestWatchEvent,
+import {
+  type Guest,
+  type GuestAttach,
+  type GuestConnectionOptions,
+  GuestError,
+  type GuestFiles,
+  type GuestOutput,
+  type GuestPath,
+  type GuestPort,
+  type GuestProcessInfo,
+  type GuestProcessSpec,
+  type GuestRun,
+  type GuestTableEntry,
+  type GuestWatchEvent,
 } from "./types.js";
 import { watchPath } from "./watch.js";
 
@@ -45,6 +46,10 @@ export class GuestConnection implements Guest {
     options: GuestConnectionOptions = {},
   ): Promise<GuestConnection> {
     return new GuestConnection(await GuestLink.open(attach, options));
+  }
+
+  get hasFiles(): boolean {
+    return this.#link.hasFiles;
   }
 
   get bootId(): string {
@@ -119,7 +124,13 @@ export class GuestConnection implements Guest {
 
   async shutdown(graceMs: number): Promise<void> {
     const request = new PayloadWriter().u8(SHUTDOWN).u32(graceMs).finish();
-    await this.#link.request("shutdown", request, nothing);
+    try {
+      await this.#link.request("shutdown", request, nothing);
+    } catch (error) {
+      // Its end can overtake its answer.
+      const gone = error instanceof GuestError && /^(unavailable|closed)$/.test(error.code);
+      if (!gone) throw error;
+    }
   }
 
   close(): void {

@@ -8,6 +8,8 @@ import {
   type GuestReadOptions,
 } from "./types.js";
 
+const HIGH_WATER = 64 << 10;
+
 /**
  * Opens a file for reading. Rejects where it can't be opened; the stream is destroyed with "unavailable" where the
  * transport breaks meanwhile, and with "aborted" by the signal.
@@ -29,13 +31,12 @@ export function readFile(
     let credit = (_consumed: number): void => {};
 
     const stream = new Readable({
-      highWaterMark: 64 << 10,
-      // What is no longer in the stream's buffer has been consumed.
+      highWaterMark: HIGH_WATER,
+      // Asked for only while little is buffered: all that has come counts as consumed.
       read() {
-        const consumed = received - stream.readableLength;
-        if (consumed - credited < window / 4) return;
-        credited = consumed;
-        credit(consumed);
+        if (received - credited < window / 4) return;
+        credited = received;
+        credit(received);
       },
       destroy(error, callback) {
         settle();
@@ -72,9 +73,10 @@ export function readFile(
       what,
       opened: (payload: Buffer) => {
         if (opened) throw new GuestError("protocol", `The guest agent opened twice: ${what}`);
+        const stat = decodeStat(payload);
         opened = true;
         clearTimeout(timer);
-        resolve({ stat: decodeStat(payload), stream });
+        resolve({ stat, stream });
       },
       data: (_flags: number, payload: Buffer) => {
         received += payload.length;

@@ -12,6 +12,7 @@ import { WindowBudget } from "./window-budget.js";
 const BACKOFF_MS = [0, 10, 20, 50, 100, 250, 500, 1000, 2000];
 /** A session that ended sooner than this makes the next wait longer. */
 const STABLE_MS = 200;
+const CAPABILITY_FILES = 1;
 const HANDSHAKE_MS = 3_000;
 
 /** Begins something on a session and gives what ends it early. */
@@ -29,6 +30,7 @@ export class GuestLink {
   #session: GuestSession | undefined;
   #closed: GuestError | undefined;
   #bootId = "";
+  #capabilities = 0;
   #attachedAt = 0;
   #unstable = 0;
 
@@ -50,10 +52,14 @@ export class GuestLink {
       await link.#connect(link.#options.openTimeoutMs);
     } catch (cause) {
       const error = asUnavailable(cause);
-      link.#shut(error);
+      link.#shut(error, () => {});
       throw error;
     }
     return link;
+  }
+
+  get hasFiles(): boolean {
+    return (this.#capabilities & CAPABILITY_FILES) !== 0;
   }
 
   get bootId(): string {
@@ -140,7 +146,8 @@ export class GuestLink {
   }
 
   close(): void {
-    this.#shut(new GuestError("closed", "The connection to the guest agent was closed"));
+    const reason = new GuestError("closed", "The connection to the guest agent was closed");
+    this.#shut(reason, () => {});
   }
 
   async #connect(forMs: number): Promise<void> {
@@ -200,6 +207,7 @@ export class GuestLink {
     if (session.ended) return;
     this.#session = session;
     this.#bootId = session.ack.bootId;
+    this.#capabilities = session.ack.capabilities;
     this.#attachedAt = Date.now();
     for (const waiter of [...this.#waiting]) {
       // What a waiter sends can end it; the others wait for the next one.
@@ -222,7 +230,7 @@ export class GuestLink {
     );
   }
 
-  #shut(reason: GuestError): void {
+  #shut(reason: GuestError, tell: (reason: GuestError) => void = this.#onClosed): void {
     if (this.#closed) return;
     this.#closed = reason;
     this.#abort.abort();
@@ -232,7 +240,7 @@ export class GuestLink {
     this.#session = undefined;
     session?.close(reason);
     for (const waiter of waiting) waiter.failed(reason);
-    this.#onClosed(reason);
+    tell(reason);
   }
 }
 

@@ -186,7 +186,7 @@ export class OutputReader implements AsyncIterableIterator<GuestOutput> {
   #consume(item: GuestOutput): void {
     if (item.type === "exit") return;
     this.#consumed = item.offset + (item.type === "dropped" ? item.bytes : item.data.length);
-    const due = item.type === "dropped" || this.#consumed - this.#credited >= this.#window / 4;
+    const due = item.type === "dropped" || this.#consumed - this.#credited >= this.#window / 8;
     if (!due || !this.#session || this.#consumed <= this.#credited) return;
     this.#credited = this.#consumed;
     this.#limit = Math.max(this.#limit, this.#consumed + this.#window);

@@ -14,7 +14,16 @@ import {
   type GuestProcessPage,
 } from "./process-codec.js";
 import { StdinFeeder } from "./stdin.js";
-import type { GuestOutput, GuestProcessInfo, GuestProcessSpec, GuestRun } from "./types.js";
+import {
+  GuestError,
+  type GuestOutput,
+  type GuestProcessInfo,
+  type GuestProcessSpec,
+  type GuestRun,
+} from "./types.js";
+
+/** More than a guest keeps. */
+const MAX_LISTED = 2_000;
 
 /** Managed processes over a link. */
 export class Processes {
@@ -55,8 +64,7 @@ export class Processes {
   async list(): Promise<GuestProcessInfo[]> {
     const all: GuestProcessInfo[] = [];
     let after: number | undefined = 0;
-    // The guest keeps 1,280 at most; a page that claims more is not believed.
-    for (let page = 0; after !== undefined && page < 100; page++) {
+    while (after !== undefined) {
       const answer: GuestProcessPage = await this.#link.request(
         "list",
         encodeList(after),
@@ -64,6 +72,8 @@ export class Processes {
         { retry: true },
       );
       all.push(...answer.processes);
+      if (all.length > MAX_LISTED)
+        throw new GuestError("limit", "The guest agent lists without end");
       after = answer.next;
     }
     return all;

@@ -6,6 +6,7 @@ import type { GuestSession } from "./session.js";
 import { GuestError } from "./types.js";
 
 const OPERATION = 12;
+const HIGH_WATER = 64 << 10;
 
 /** Connects to a port inside the space. The signal matters until it is connected; then the stream is the caller's. */
 export function connectPort(
@@ -50,11 +51,12 @@ export function connectPort(
       allowHalfOpen: true,
       // It ends when the guest says that both directions have, else bytes on their way would be cut off.
       autoDestroy: false,
+      readableHighWaterMark: HIGH_WATER,
       read() {
-        const consumed = received - stream.readableLength;
-        if (consumed - credited < window / 4) return;
-        credited = consumed;
-        session?.credit(id, consumed);
+        // Asked for only while little is buffered: all that has come counts as consumed.
+        if (received - credited < window / 4) return;
+        credited = received;
+        session?.credit(id, received);
       },
       write(chunk: Buffer, _encoding, callback) {
         send(chunk, callback);

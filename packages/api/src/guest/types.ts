@@ -270,7 +270,7 @@ export type GuestRun = {
 export type Guest = {
   /** Starts a process; "not_found" (details.step says what), "permission", "limit", "invalid". */
   start(spec: GuestProcessSpec): Promise<{ id: string; pid: number }>;
-  /** start() and output() in one round trip: the shape of an exec. */
+  /** start() and output() in one round trip: the shape of an exec. The signal ends the following, not the process. */
   run(spec: GuestProcessSpec, signal?: AbortSignal): GuestRun;
   /** Processes started through the guest and not forgotten, running or finished. */
   list(): Promise<GuestProcessInfo[]>;
@@ -314,6 +314,8 @@ export type Guest = {
   ping(): Promise<number>;
   /** Ends all processes of the space in order, then the guest: what SIGTERM does, with another grace. */
   shutdown(graceMs: number): Promise<void>;
+  /** Whether the space's kernel lets the guest do file operations; else all of `files` is "unsupported". */
+  readonly hasFiles: boolean;
   /** Changes when the guest itself was started anew (its processes are gone then). */
   readonly bootId: string;
   /** Detaches; the guest and its processes go on. Everything pending rejects with "closed". */

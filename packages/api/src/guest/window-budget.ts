@@ -1,6 +1,6 @@
 const TOTAL = 4 << 20;
 const LEAST = 16 << 10;
-export const LARGEST_WINDOW = 512 << 10;
+export const LARGEST_WINDOW = 1 << 20;
 
 /**
  * What the guest may have sent and nobody has consumed, over all streams of a connection: new streams get a quarter
