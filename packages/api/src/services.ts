@@ -128,7 +128,7 @@ export function createServices(
       isolation: new Isolation(engine, config.configDir),
       disks,
       defaults: { image: config.image, gpuImage: config.gpuImage },
-      beforeRemove: (entry) => shells.flush(entry),
+      beforeRemove: (entry) => shells.last(entry),
       hasGpu: async () => (await system.capabilities()).gpu,
       log,
     },

@@ -77,10 +77,16 @@ export class HistoryIngest {
     if (log.lastId !== before) await this.#save(known);
   }
 
-  /** Reads what one space has written up to now, as before it is removed. Failures are left to the next round. */
-  async flush(entry: SpaceEntry): Promise<void> {
+  /** Reads all that a space which is about to go has written: what would wait for its end otherwise is taken as it is. */
+  async last(entry: SpaceEntry): Promise<void> {
+    if (this.#reading.has(entry.name)) await this.flush(entry);
+    await this.flush(entry, true);
+  }
+
+  /** Reads what one space has written up to now. Failures are left to the next round. */
+  async flush(entry: SpaceEntry, final = false): Promise<void> {
     const since = this.parts.recorder.log.lastId;
-    const reading = this.#reading.get(entry.name) ?? { ended: this.#read(entry), since };
+    const reading = this.#reading.get(entry.name) ?? { ended: this.#read(entry, final), since };
     this.#reading.set(entry.name, reading);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
@@ -89,12 +95,12 @@ export class HistoryIngest {
     await Promise.race([reading.ended, late]).finally(() => clearTimeout(timer));
   }
 
-  async #read(entry: SpaceEntry): Promise<void> {
+  async #read(entry: SpaceEntry, final: boolean): Promise<void> {
     const { engine, guests, log } = this.parts;
     try {
       const asleep = isAsleep(entry);
       const file = new HistoryFile(engine, guests, entry);
-      const done = await this.#reader?.read(entry.name, file, asleep);
+      const done = await this.#reader?.read(entry.name, file, asleep || final);
       if (done && asleep && isAsleep(entry)) this.#done.add(entry.id);
     } catch (error) {
       log.debug({ err: error, space: entry.name }, "could not read a shell history yet");
