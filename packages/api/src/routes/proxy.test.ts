@@ -18,12 +18,13 @@ import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { buildApp } from "../app.js";
+import { readConfig } from "../config.js";
+import { DockerEngine } from "../engine/docker-engine.js";
 import { GuestError } from "../guest/types.js";
-import { KeyStore } from "../keys/key-store.js";
 import { PortService } from "../ports/port-service.js";
 import { PreviewTokens } from "../ports/preview-token.js";
 import { Previews } from "../ports/previews.js";
-import type { Services } from "../services.js";
+import { createServices, type Services } from "../services.js";
 
 const KEY = "a-key-of-the-owner";
 const auth = { authorization: `Bearer ${KEY}` };
@@ -58,6 +59,7 @@ const spaces = {
 };
 
 let folder: string;
+let services: Services;
 let app: Awaited<ReturnType<typeof buildApp>>;
 let base: string;
 let port: number;
@@ -67,22 +69,26 @@ const servers: { close(): void }[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "clawdspace-proxy-"));
-  const keys = new KeyStore(join(folder, "keys.json"), KEY);
-  const services = {
-    keys,
+  const logger = pino({ level: "silent" });
+  const config = readConfig({ CLAWDSPACE_DATA_DIR: folder, CLAWDSPACE_CONFIG_DIR: folder });
+  // No engine is there; what the proxy asks of spaces is answered here.
+  services = createServices(config, new DockerEngine(join(folder, "no.sock")), logger, KEY);
+  await services.recorder.open();
+  Object.assign(services, {
     ports: new PortService(spaces as never, { of: async () => guest } as never),
     previews: new Previews(
       spaces as never,
       new PreviewTokens(join(folder, "preview-secret")),
       "preview.test",
     ),
-  } as unknown as Services;
-  app = await buildApp(services, { authDisabled: false, logger: pino({ level: "silent" }) });
+  });
+  app = await buildApp(services, { authDisabled: false, logger });
   base = await app.listen({ port: 0, host: "127.0.0.1" });
 });
 
 afterAll(async () => {
   await app.close();
+  await services.recorder.close();
   await rm(folder, { recursive: true });
 });
 
