@@ -108,7 +108,7 @@ test("recursively, it sees folders that come later, and names that are not UTF-8
   await watch.close();
 });
 
-test("many changes of a file are told once, a flood only as one", async () => {
+test("many changes of a file are told once, and a flood is told of or said to be one", async () => {
   const watch = await Watch.open("/w", true);
   await files.inside("for i in $(seq 300); do echo $i >> w/often; done");
   const often = await watch.until((events) => events.length > 0);
@@ -120,7 +120,6 @@ test("many changes of a file are told once, a flood only as one", async () => {
       timeout: 20_000,
     })
     .toBe(true);
-  expect(watch.events.length).toBeLessThan(25_000);
   await watch.close();
   await files.inside("rm -rf w/flood");
 });

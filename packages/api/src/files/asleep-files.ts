@@ -9,11 +9,12 @@ import { archiveTree } from "./archive-tree.js";
 import type { DirEntry, FileFacts, ReadableFiles, TreeEntry, TreeOptions } from "./space-files.js";
 import { quiet } from "./streams.js";
 
-/** The engine sends a folder with all contents, so a listing that would take more than this is had by a wake instead. */
-const MAX_LISTING_BYTES = 16 * 1024 ** 2;
-const MAX_LISTING_MS = 1000;
-/** The engine sends a file from its start; a range that begins later than this is had by a wake. */
-const MAX_SKIPPED_BYTES = 64 * 1024 ** 2;
+/**
+ * The engine sends a folder with all contents, and locks the container until it has sent them: nothing else can be asked of
+ * it, nor can it wake. So an archive is taken in at once or not at all; what is more is had by a wake instead.
+ */
+const MAX_ARCHIVE_BYTES = 16 * 1024 ** 2;
+const MAX_ARCHIVE_MS = 1000;
 const DEFAULT_PAGE = 1000;
 
 // A folder that everybody may pass, or look into; the engine does not tell whose it is.
@@ -45,10 +46,7 @@ export class AsleepFiles implements ReadableFiles {
     if (options.cursor !== undefined) throw new NeedsAwake("pages follow from an awake space only");
     const limit = options.limit ?? DEFAULT_PAGE;
     const entries: DirEntry[] = [];
-    for await (const { path: name, facts, target } of this.#entries(path, {
-      contents: false,
-      topOnly: true,
-    })) {
+    for await (const { path: name, facts, target } of this.#entries(path, { topOnly: true })) {
       entries.push({ name, ...facts, ...(target ? { target } : {}) });
       if (entries.length > limit) throw new NeedsAwake("more entries than a page holds");
     }
@@ -58,10 +56,10 @@ export class AsleepFiles implements ReadableFiles {
   async read(path: Buffer, options: GuestReadOptions = {}) {
     const { offset = 0, length = Number.POSITIVE_INFINITY, signal } = options;
     if (options.ifMatch !== undefined) throw new NeedsAwake("etags come from an awake space only");
-    if (offset > MAX_SKIPPED_BYTES) throw new NeedsAwake("the range begins far into the file");
     const { location, stat } = await this.#resolve(path, true);
     if (stat.type === "dir") throw new GuestError("is_directory", "is a folder");
     if (stat.type !== "file") throw new GuestError("invalid", "is neither a file nor a folder");
+    if (stat.size > MAX_ARCHIVE_BYTES) throw new NeedsAwake("the file is large");
     signal?.throwIfAborted();
     const archive = await this.#archive(location);
     const { done, value: entry } = await archive.next();
@@ -108,35 +106,24 @@ export class AsleepFiles implements ReadableFiles {
     }
   }
 
-  async *tree(
-    path: Buffer,
-    { contents, signal, onLeftOut }: TreeOptions,
-  ): AsyncGenerator<TreeEntry> {
-    for await (const entry of this.#entries(path, { contents, topOnly: false, onLeftOut })) {
+  async *tree(path: Buffer, { signal, onLeftOut }: TreeOptions): AsyncGenerator<TreeEntry> {
+    for await (const entry of this.#entries(path, { topOnly: false, onLeftOut })) {
       signal.throwIfAborted();
       yield entry;
     }
   }
 
-  /** Everything below a folder. Throws `NeedsAwake` where that is more than a listing may cost, unless contents are wanted. */
+  /** Everything below a folder. Throws `NeedsAwake` where that is too much. */
   async *#entries(
     path: Buffer,
-    {
-      contents,
-      topOnly,
-      onLeftOut,
-    }: { contents: boolean; topOnly: boolean; onLeftOut?: () => void },
+    { topOnly, onLeftOut }: { topOnly: boolean; onLeftOut?: () => void },
   ): AsyncGenerator<TreeEntry> {
     const { location, stat } = await this.#resolve(path, true);
     if (stat.type !== "dir") throw new GuestError("not_directory", "is not a folder");
     if ((stat.mode & OPEN_FOLDER) !== OPEN_FOLDER) {
       throw new NeedsAwake("the folder may not be open to the space's user");
     }
-    const until = Date.now() + MAX_LISTING_MS;
-    const archive = await this.#archive(location, (bytes) => {
-      if (contents || (bytes <= MAX_LISTING_BYTES && Date.now() <= until)) return;
-      throw new NeedsAwake("the folder is large");
-    });
+    const archive = await this.#archive(location);
     const root = `${location.slice(location.lastIndexOf("/") + 1)}/`;
     const folder = Buffer.from(location.slice(WORKSPACE.length + 1) || ".");
     try {
@@ -186,9 +173,21 @@ export class AsleepFiles implements ReadableFiles {
     return await unlessBeyond(this.engine.statPath(this.containerId, location));
   }
 
-  async #archive(location: string, onBytes?: (total: number) => void): Promise<ArchiveEntries> {
-    const archive = this.engine.readArchive(this.containerId, location);
-    return new ArchiveEntries(await unlessBeyond(archive), onBytes ? { onBytes } : {});
+  async #archive(location: string): Promise<ArchiveEntries> {
+    const source = await unlessBeyond(this.engine.readArchive(this.containerId, location));
+    const until = Date.now() + MAX_ARCHIVE_MS;
+    const pieces: Buffer[] = [];
+    let length = 0;
+    try {
+      for await (const piece of source as AsyncIterable<Buffer>) {
+        length += piece.length;
+        if (length > MAX_ARCHIVE_BYTES || Date.now() > until) throw new NeedsAwake("it is large");
+        pieces.push(piece);
+      }
+    } finally {
+      source.destroy();
+    }
+    return new ArchiveEntries(Readable.from([Buffer.concat(pieces)], { objectMode: false }));
   }
 }
 

@@ -5,6 +5,9 @@ import { WorkspacePath } from "./workspace-path.js";
 /** What is pending for one reader at most; past it the reader is told to look again instead. */
 const MAX_PENDING = 2000;
 
+/** As what inotify tells of a file that has no name yet, such as one that is still uploaded. */
+const NAMELESS = /(^|\/)#\d+$/;
+
 type Change = Exclude<GuestWatchEvent, { type: "overflow" }>;
 
 /** Gathers what happens in a moment and tells the sum of it: a file that was written ten times is modified once. */
@@ -22,6 +25,7 @@ export class WatchRound {
 
   add(event: GuestWatchEvent): void {
     if (this.#overflow) return;
+    if (event.type === "modified" && NAMELESS.test(event.path.toString("latin1"))) return;
     if (event.type === "overflow" || this.#pending === MAX_PENDING) {
       this.#clear();
       this.#overflow = true;

@@ -24,6 +24,6 @@ export function etagsOf(header: string | undefined): Etags | undefined {
     .filter((each) => each !== "");
 }
 
-/** The ETag header's value; undefined where there is none, or none that a header could carry. */
-export const etagHeader = (etag: string | undefined) =>
-  etag !== undefined && /^[\x21\x23-\x7e]{1,128}$/.test(etag) ? `"${etag}"` : undefined;
+/** The ETag header; none where there is no etag, or none that a header could carry. */
+export const etagHeader = (etag: string | undefined): Record<string, string> =>
+  etag !== undefined && /^[\x21\x23-\x7e]{1,128}$/.test(etag) ? { etag: `"${etag}"` } : {};

@@ -94,7 +94,7 @@ export const rawFileRoutes =
             request.raw,
             { ...conditionsOf(request), ...request.query },
           );
-          reply.header("etag", etagHeader(written.etag));
+          reply.headers(etagHeader(written.etag));
           return written;
         } catch (error) {
           refuseRest(request, reply);
@@ -117,7 +117,7 @@ function describe(reply: FastifyReply, path: WorkspacePath, facts: FileFacts): F
     .header("cache-control", "no-cache")
     .header("accept-ranges", "bytes")
     .header("last-modified", new Date(facts.mtimeMs).toUTCString())
-    .header("etag", etagHeader(facts.etag));
+    .headers(etagHeader(facts.etag));
 }
 
 const ifRangeOf = (header: string | string[] | undefined) =>

@@ -60,7 +60,7 @@ export const fileRoutes =
           maxBytes: request.query.maxBytes,
           signal: disconnectSignal(reply),
         });
-        reply.header("etag", etagHeader(content.etag));
+        reply.headers(etagHeader(content.etag));
         return content;
       },
     );
@@ -83,7 +83,7 @@ export const fileRoutes =
           data,
           { ...conditionsOf(request), ...request.query },
         );
-        reply.header("etag", etagHeader(written.etag));
+        reply.headers(etagHeader(written.etag));
         return written;
       },
     );
