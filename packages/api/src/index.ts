@@ -40,10 +40,12 @@ log.info(`Clawdspace serves at ${address}`);
 if (config.authDisabled)
   log.warn("authentication is off: whoever reaches this address owns this machine");
 
-let stopping = false;
+let stoppingSince: number | undefined;
 const stop = async (signal: NodeJS.Signals) => {
-  if (stopping) process.exit(1);
-  stopping = true;
+  // Ctrl-C can arrive twice at once, from the terminal and from what started us; a second one by hand means now.
+  if (stoppingSince !== undefined && Date.now() - stoppingSince > 1000) process.exit(1);
+  if (stoppingSince !== undefined) return;
+  stoppingSince = Date.now();
   log.info(`${signal}: finishing what is in flight; spaces go on`);
   setTimeout(() => process.exit(0), DRAIN_MS).unref();
   await app.close();

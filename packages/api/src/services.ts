@@ -158,6 +158,9 @@ export function createServices(
   const keeper = new ProcessKeeper(hosts, log);
   const processes = new ProcessService(spaces, hosts, keeper);
   registry.onAdded((entry) => keeper.found(entry));
+  network.onRestored((lost) => {
+    recorder.note({ type: "network.restored", actor: "system", meta: { lost } });
+  });
   registry.onStopped((entry) => {
     guests.close(entry);
     hosts.forget(entry);
