@@ -1,0 +1,28 @@
+/** Runs a task and resolves to the milliseconds that it took. */
+export async function timed(task) {
+  const start = performance.now();
+  await task();
+  return performance.now() - start;
+}
+
+/**
+ * Measures ours beside the raw engine's way to the same work, in turns, so that a noisy machine is noisy for both.
+ * @param {{name: string, rounds: number, ours: () => Promise<number>, raw: () => Promise<number>}} pair each call measures itself
+ */
+export async function sideBySide({ name, rounds, ours, raw }) {
+  const samples = { ours: [], raw: [] };
+  for (let round = 0; round < rounds; round++) {
+    samples.raw.push(await raw());
+    samples.ours.push(await ours());
+  }
+  const mine = summary(samples.ours);
+  const theirs = summary(samples.raw);
+  return { name, rounds, ours: mine, raw: theirs, ratio: mine.median / theirs.median };
+}
+
+/** Median and 90th percentile of samples, in the samples' unit. */
+export function summary(samples) {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
+  return { median: at(0.5), p90: at(0.9) };
+}
