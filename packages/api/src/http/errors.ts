@@ -95,6 +95,9 @@ export function handleErrors(app: FastifyInstance): void {
     const known = toClawdspaceError(error);
     logError(request, known, error);
     if (known.retryAfterSeconds !== undefined) reply.header("retry-after", known.retryAfterSeconds);
+    // Fastify would close the connection under a client that still sends; the rest is read and thrown away instead, so
+    // that the client gets to read why.
+    if (known.code === "too_large") reply.removeHeader("connection");
     return reply.status(known.status).send(known.toBody());
   });
   app.setNotFoundHandler((request, reply) => {
