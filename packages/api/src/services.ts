@@ -50,6 +50,8 @@ import { TerminalService } from "./terminals/terminal-service.js";
 
 /** How often what is known is compared with the engine, and leftovers are removed. */
 const TIDY_MS = 60_000;
+/** How long an engine may take to finish what was asked before. */
+const SETTLE_MS = 5_000;
 
 /** What the routes hand requests over to. */
 export interface Services {
