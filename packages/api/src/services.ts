@@ -232,6 +232,8 @@ export function createServices(
       registry.onConnected(async () => {
         await network.check();
         await tidy();
+        // What an earlier daemon had asked for when it was killed, the engine may finish only now.
+        setTimeout(() => void tidy().catch(() => {}), SETTLE_MS).unref();
       });
       registry.follow();
       sleep.start();
