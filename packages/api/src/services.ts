@@ -42,6 +42,7 @@ import { Names } from "./spaces/names.js";
 import { SpaceRegistry } from "./spaces/registry.js";
 import type { SpaceEntry } from "./spaces/space-entry.js";
 import { SpaceService } from "./spaces/space-service.js";
+import { UnfinishedStore } from "./spaces/unfinished-store.js";
 import { Sampler } from "./system/sampler.js";
 import { StatsService } from "./system/stats-service.js";
 import { SystemService } from "./system/system-service.js";
@@ -121,6 +122,7 @@ export function createServices(
   };
   const spaces = new SpaceService(
     {
+      unfinished: new UnfinishedStore(join(config.dataDir, "unfinished")),
       engine,
       registry,
       names,

@@ -1,5 +1,4 @@
 import { spawn } from "node:child_process";
-import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import type { ContainerSpec, Engine } from "../engine/engine.js";
@@ -71,7 +70,7 @@ export class HelperShell implements Shell {
 
   #container(script: string): ContainerSpec {
     return {
-      name: `${this.names.scratchPrefix}${randomUUID()}`,
+      name: this.names.scratch(),
       image: this.image,
       command: ["sh", "-c", `exec 2>&1\n${script}`],
       init: false,

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { ClawdspaceError } from "@clawdspace/protocol";
 import type { Engine, ImageSummary, VolumeMount } from "../engine/engine.js";
 import { EngineError } from "../engine/engine.js";
@@ -114,7 +114,7 @@ export class ImagePreparer {
   /** Runs a task on a container of ours that never starts: a way to a volume or to what is in the image. */
   async #inScratch<T>(volumes: VolumeMount[], task: (id: string) => Promise<T>): Promise<T> {
     const id = await this.engine.createContainer({
-      name: `${this.names.scratchPrefix}${randomUUID()}`,
+      name: this.names.scratch(),
       image: this.options.image,
       command: ["true"],
       init: false,

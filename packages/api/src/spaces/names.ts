@@ -1,15 +1,22 @@
+import { randomUUID } from "node:crypto";
+
 /** The names and labels by which our objects in the engine are known. `namespace` is "clawdspace" but for tests. */
 export class Names {
+  /** Tells this daemon's scratch containers from those of one before. */
+  readonly #run = randomUUID();
+
   constructor(readonly namespace: string) {}
 
   container = (space: string) => `${this.namespace}-${space}`;
   /** A container that is still being made; '.' can't stand in a space's name, so no space is ever called this. */
   unfinished = (space: string) => `${this.namespace}.new.${space}`;
   volume = (space: string) => `${this.namespace}-vol-${space}`;
-  /** Containers that never start, there to copy from and to; gone in moments. */
-  get scratchPrefix(): string {
-    return `${this.namespace}.scratch.`;
-  }
+  /** A name for a container that is there for moments, to copy from and to. */
+  scratch = () => `${this.namespace}.scratch.${this.#run}.${randomUUID()}`;
+  /** Whether a container is a scratch one that an earlier daemon left behind. */
+  isLeftScratch = (name: string) =>
+    name.startsWith(`${this.namespace}.scratch.`) &&
+    !name.startsWith(`${this.namespace}.scratch.${this.#run}.`);
   guestVolume = (hash: string) => `${this.namespace}-guest-${hash}`;
 
   /** What every object of ours carries. */

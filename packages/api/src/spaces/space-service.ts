@@ -22,13 +22,14 @@ import type { SpaceRegistry } from "./registry.js";
 import { toSecurity } from "./security.js";
 import { SpaceEntry, toSpace } from "./space-entry.js";
 import { checkFits, resolveSpec, type SpaceSpec, type SpecDefaults } from "./space-spec.js";
+import type { Unfinished, UnfinishedStore } from "./unfinished-store.js";
 
 /** How long a pause waits for requests in flight. */
 const PAUSE_GRACE_MS = 2000;
 /** How long the processes of a space have to end when it is stopped. */
 const STOP_GRACE_SECONDS = 2;
-/** A scratch container older than this is one whose daemon was killed. */
-const SCRATCH_LIFE_MS = 60_000;
+/** How long an engine may go on with a request whose client is gone. */
+const ENGINE_LAG_MS = 20_000;
 
 export type CreateProgress = (event: Extract<CreateSpaceEvent, { type: "progress" }>) => void;
 
@@ -54,6 +55,7 @@ interface Parts {
   network: NetworkService;
   isolation: Isolation;
   disks: DiskStore;
+  unfinished: UnfinishedStore;
   defaults: SpecDefaults;
   hasGpu: () => Promise<boolean>;
   /** Takes from a space what it has to tell before it goes. Never throws. */
@@ -144,9 +146,22 @@ export class SpaceService {
     await this.#lock.run(name, async () => {
       const entry = await this.find(name);
       await this.parts.beforeRemove(entry);
-      await this.parts.engine.removeContainer(entry.id);
-      this.parts.registry.drop(entry);
-      if (removeVolume) await this.#removeVolume(this.parts.names.volume(name));
+      const volume = this.parts.names.volume(name);
+      const forget = removeVolume
+        ? await this.parts.unfinished.add({
+            kind: "remove",
+            containerId: entry.id,
+            volume,
+            at: Date.now(),
+          })
+        : undefined;
+      try {
+        await this.parts.engine.removeContainer(entry.id);
+        this.parts.registry.drop(entry);
+        if (removeVolume) await this.#removeVolume(volume);
+      } finally {
+        await forget?.();
+      }
     });
   }
 
@@ -221,10 +236,7 @@ export class SpaceService {
   async sweep(): Promise<void> {
     const { engine, names, log } = this.parts;
     for (const container of await engine.listContainers(names.ours)) {
-      const stale = Date.now() - container.createdAt.getTime() > SCRATCH_LIFE_MS;
-      if (stale && container.name.startsWith(names.scratchPrefix)) {
-        await engine.removeContainer(container.id);
-      }
+      if (names.isLeftScratch(container.name)) await engine.removeContainer(container.id);
       const space = container.labels[LABEL.space];
       const createId = container.labels[LABEL.create];
       if (space === undefined || createId === undefined || this.#unfinished.has(createId)) continue;
@@ -232,6 +244,26 @@ export class SpaceService {
       log.info({ space }, "removing a space that was never finished");
       await this.#undo(container.id, createId);
     }
+    for (const { record, forget } of await this.parts.unfinished.left()) {
+      await this.#finish(record);
+      // The engine may still be at work on what was asked before the end; then the next sweep finds it.
+      const settled = record.kind === "remove" || Date.now() - record.at > ENGINE_LAG_MS;
+      if (settled) await forget();
+    }
+  }
+
+  /** Undoes a create, or ends a removal, that an earlier daemon was killed in. */
+  async #finish(record: Unfinished): Promise<void> {
+    const { engine, names } = this.parts;
+    if (record.kind === "remove") {
+      await engine.removeContainer(record.containerId);
+      await this.#removeVolume(record.volume);
+      return;
+    }
+    const made = { ...names.ours, [LABEL.create]: record.createId };
+    const [container] = await engine.listContainers(made);
+    const finished = container?.name === names.container(container?.labels[LABEL.space] ?? "");
+    if (!finished) await this.#undo(container?.id, record.createId);
   }
 
   async #info(): Promise<EngineInfo> {
@@ -251,6 +283,7 @@ export class SpaceService {
     let address: string | undefined;
     let entry: SpaceEntry | undefined;
     this.#unfinished.add(createId);
+    const forget = await this.parts.unfinished.add({ kind: "create", createId, at: Date.now() });
     try {
       const image = await images.ensure(wanted.image, request.wait ?? true, options);
       const guestVolume = await images.guestVolume(image, wanted.runtime);
@@ -295,10 +328,11 @@ export class SpaceService {
       options.signal.throwIfAborted();
       await engine.renameContainer(id, names.container(request.name));
       registry.put(entry);
+      await forget();
       return entry;
     } catch (error) {
       if (entry) registry.drop(entry);
-      await this.#undo(id, createId).catch((cause: unknown) => {
+      await this.#undo(id, createId).then(forget, (cause: unknown) => {
         this.parts.log.error(
           { err: cause, space: request.name },
           "a failed create could not be undone yet",

@@ -1,0 +1,60 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+
+const RecordSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("create"), createId: z.string(), at: z.number() }),
+  z.object({
+    kind: z.literal("remove"),
+    containerId: z.string(),
+    volume: z.string(),
+    at: z.number(),
+  }),
+]);
+export type Unfinished = z.infer<typeof RecordSchema>;
+
+/**
+ * What is being changed in the engine in more than one step, a file each until it is done. A daemon that is killed in the
+ * middle leaves the file, and the next one knows what to undo or to finish.
+ */
+export class UnfinishedStore {
+  readonly #own = new Set<string>();
+
+  constructor(private readonly folder: string) {}
+
+  /** Writes a record down. Resolves to what forgets it again. */
+  async add(record: Unfinished): Promise<() => Promise<void>> {
+    const file = `${randomUUID()}.json`;
+    this.#own.add(file);
+    await mkdir(this.folder, { recursive: true });
+    await writeFile(join(this.folder, file), JSON.stringify(record));
+    return async () => {
+      await rm(join(this.folder, file), { force: true });
+      this.#own.delete(file);
+    };
+  }
+
+  /** What earlier daemons left, each with what forgets it. A file that makes no sense is removed. */
+  async left(): Promise<{ record: Unfinished; forget: () => Promise<void> }[]> {
+    const found = [];
+    for (const file of await readdir(this.folder).catch(() => [])) {
+      if (this.#own.has(file)) continue;
+      const path = join(this.folder, file);
+      const forget = () => rm(path, { force: true });
+      const text = await readFile(path, "utf8").catch(() => "");
+      const parsed = RecordSchema.safeParse(parseJson(text));
+      if (parsed.success) found.push({ record: parsed.data, forget });
+      else await forget();
+    }
+    return found;
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
