@@ -277,7 +277,7 @@ bool process_reap(void) {
 // ---- output ----
 
 static bool held(const struct process *process) {
-  if (process->unheld) return false;
+  if (process->unheld || process->forget) return false;
   return process->flags & START_BLOCK ||
          (process->flags & START_FOLLOW && process->subscriptions);
 }
@@ -914,8 +914,10 @@ void process_forget(uint32_t stream, struct cursor *cursor) {
   struct process *process = find(get_raw(cursor, PROCESS_ID_SIZE));
   if (process && process->finished)
     release(process);
-  else if (process)
+  else if (process) {
     process->forget = true;
+    work(process);  // output that waits for a reader waits no longer
+  }
   reply(stream, false, NULL, 0);
 }
 

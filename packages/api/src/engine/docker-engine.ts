@@ -36,6 +36,14 @@ const labelFilter = (labels: Record<string, string>) => ({
   label: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
 });
 
+/**
+ * Docker looks for keys in a terminal's input that detach it, holds back what could begin them, and can't be told not
+ * to; its default begins with ctrl-p. These are none that anybody types, nor likely in pasted bytes.
+ */
+const NEVER_TYPED = Array.from({ length: 12 }, (_, index) =>
+  index % 3 ? "ctrl-_" : "ctrl-^",
+).join(",");
+
 /** The engine interface over Docker's API (Docker Engine 20.10 and later, Podman's Docker socket). */
 export class DockerEngine implements Engine {
   readonly #docker: Docker;
@@ -232,6 +240,7 @@ export class DockerEngine implements Engine {
         AttachStdout: true,
         AttachStderr: true,
         Tty: tty,
+        ...(tty ? { DetachKeys: NEVER_TYPED } : {}),
       }),
     );
     const socket = await call("Starting the exec", () =>

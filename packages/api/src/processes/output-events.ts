@@ -11,7 +11,7 @@ interface Piece {
 
 interface Limits {
   encoding: "utf8" | "base64";
-  /** The answer ends at the first piece that reaches this offset, unless the process has ended by then. */
+  /** The answer ends with the first piece that reaches this offset, unless the process has ended by then. */
   until: number;
   from: number;
 }
@@ -65,11 +65,9 @@ export async function* toOutputEvents(
       };
       return;
     }
-    if (at >= until) {
-      yield { type: "more", offset: held?.offset ?? at };
-      return;
-    }
+    if (at >= until) break;
   }
+  yield { type: "more", offset: held?.offset ?? at };
 }
 
 const asBase64 = ({ type, offset, data }: Piece) =>

@@ -11,6 +11,7 @@ import {
 import { GuestError, type GuestProcessInfo } from "../guest/types.js";
 import type { SpaceEntry } from "../spaces/space-entry.js";
 import type { SpaceService } from "../spaces/space-service.js";
+import { endWhenIdle } from "./end-when-idle.js";
 import { toOutputEvents } from "./output-events.js";
 import type { ProcessHost } from "./process-host.js";
 import type { ProcessHosts } from "./process-hosts.js";
@@ -21,6 +22,7 @@ import { type PauseEvent, withPauses } from "./with-pauses.js";
 
 /** One answer of a process that waits for its reader ends after so much, so that what was received gets known. */
 const UNACKNOWLEDGED_BYTES = 512 * 1024;
+const UNACKNOWLEDGED_MS = 250;
 
 interface Found {
   host: ProcessHost;
@@ -144,10 +146,14 @@ export class ProcessService {
       }
       this.keeper.received(entry, id, Math.max(from, info.outputStart));
       yield undefined;
-      const window = info.onFull === "block" ? UNACKNOWLEDGED_BYTES : Number.POSITIVE_INFINITY;
+      const waits = info.onFull === "block" && !info.exit;
+      const window = waits ? UNACKNOWLEDGED_BYTES : Number.POSITIVE_INFINITY;
       const end = follow ? Number.POSITIVE_INFINITY : info.outputEnd;
       const until = info.exit ? Number.POSITIVE_INFINITY : Math.min(end, from + window);
-      const output = host.output(id, from, signal);
+      const stop = new AbortController();
+      const all = host.output(id, from, AbortSignal.any([signal, stop.signal]));
+      // Silence may mean that the process waits for it to be known that this was received.
+      const output = waits ? endWhenIdle(all, UNACKNOWLEDGED_MS, () => stop.abort()) : all;
       for await (const event of withPauses(
         entry,
         toOutputEvents(output, { encoding, until, from }),
