@@ -245,25 +245,25 @@ export class SpaceService {
       await this.#undo(container.id, createId);
     }
     for (const { record, forget } of await this.parts.unfinished.left()) {
-      await this.#finish(record);
-      // The engine may still be at work on what was asked before the end; then the next sweep finds it.
-      const settled = record.kind === "remove" || Date.now() - record.at > ENGINE_LAG_MS;
-      if (settled) await forget();
+      if (await this.#finish(record)) await forget();
     }
   }
 
-  /** Undoes a create, or ends a removal, that an earlier daemon was killed in. */
-  async #finish(record: Unfinished): Promise<void> {
+  /** Undoes a create, or ends a removal, that an earlier daemon was killed in. Returns whether that settles it. */
+  async #finish(record: Unfinished): Promise<boolean> {
     const { engine, names } = this.parts;
     if (record.kind === "remove") {
       await engine.removeContainer(record.containerId);
       await this.#removeVolume(record.volume);
-      return;
+      return true;
     }
     const made = { ...names.ours, [LABEL.create]: record.createId };
     const [container] = await engine.listContainers(made);
-    const finished = container?.name === names.container(container?.labels[LABEL.space] ?? "");
-    if (!finished) await this.#undo(container?.id, record.createId);
+    // Settled at once: the volume of a space that was finished may be kept when the space is removed later.
+    if (container?.name === names.container(container?.labels[LABEL.space] ?? "")) return true;
+    await this.#undo(container?.id, record.createId);
+    // The engine may still be at work on what was asked before the end; then the next sweep finds it.
+    return Date.now() - record.at > ENGINE_LAG_MS;
   }
 
   async #info(): Promise<EngineInfo> {
