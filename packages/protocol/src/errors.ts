@@ -4,10 +4,14 @@ import { z } from "zod";
 export const ERROR_STATUS = {
   invalid_request: 400,
   unauthorized: 401,
+  /** Another server, a git remote, refused the credentials; the key of this API is fine. */
+  git_auth_failed: 401,
   forbidden: 403,
   not_found: 404,
   exists: 409,
   wrong_state: 409,
+  /** A git remote or the work tree has changes that this would overwrite. */
+  git_conflict: 409,
   precondition_failed: 412,
   too_large: 413,
   unsupported_media_type: 415,
