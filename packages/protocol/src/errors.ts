@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** Every error code the API answers with, and the HTTP status that carries it. */
 export const ERROR_STATUS = {
@@ -23,6 +23,8 @@ export const ERROR_STATUS = {
   cancelled: 499,
   internal: 500,
   space_broken: 502,
+  /** Nothing answers at the address; a client's own finding. */
+  unreachable: 502,
   engine_unavailable: 503,
   /** The audit log can't be written, so nothing may be changed; reads go on. */
   audit_unavailable: 503,
