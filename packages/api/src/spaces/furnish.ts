@@ -7,10 +7,10 @@ import type { GitService } from "../git/git-service.js";
 import type { CommandRunner } from "../processes/command-runner.js";
 import type { ProcessHosts } from "../processes/process-hosts.js";
 import { WORKSPACE } from "./container-spec.js";
+import type { Furnish } from "./create-options.js";
 import type { EnvStore } from "./env-store.js";
 import { runSetup } from "./setup.js";
 import type { SpaceEntry } from "./space-entry.js";
-import type { Furnish } from "./space-service.js";
 
 interface Parts {
   envs: EnvStore;
