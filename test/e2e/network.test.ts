@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INTERNET_V6, Lab, NODE, NODE_V6, RESOLVER, until, WORLD } from "../support/lab.js";
 
-const MODES = ["none", "internet", "lan", "custom", "block"] as const;
+const MODES = ["none", "internet", "lan", "custom", "block", "listed", "other-list"] as const;
 type Mode = (typeof MODES)[number];
 
 const TEMPLATES = [
@@ -12,11 +12,13 @@ const TEMPLATES = [
   "name: lan\nnetwork: { mode: lan }\n",
   `name: custom\nnetwork: { mode: internet, allowCidrs: [${WORLD.lan[0]}/32], blockCidrs: [${WORLD.internet[1]}/32] }\n`,
   `name: block\nnetwork: { mode: lan, blockCidrs: [192.168.0.0/16, 203.0.113.0/24], allowCidrs: [${WORLD.internet[1]}/32] }\n`,
+  'name: listed\nnetwork: { allowDomains: [allowed.test, inside.test, "*.wild.test"] }\n',
+  "name: other-list\nnetwork: { allowDomains: [other.test] }\n",
 ];
 
 interface Target {
   what: string;
-  probe: (string | number)[];
+  probe: (string | number | null)[];
   reachedBy: Mode[];
 }
 
@@ -24,6 +26,9 @@ let lab: Lab;
 let targets: Target[];
 
 const ALL: Mode[] = ["internet", "lan", "custom", "block"];
+/** Who reaches the first of the internet's hosts, and who the second. */
+const NEAR: Mode[] = ["internet", "lan", "custom"];
+const FAR: Mode[] = ["internet", "lan", "block"];
 
 /** What lies around a space, and who may reach it. */
 async function survey(): Promise<Target[]> {
@@ -32,7 +37,9 @@ async function survey(): Promise<Target[]> {
   const network = await lab.docker.getNetwork(`${lab.namespace}-net`).inspect();
   const gateway = network.IPAM?.Config?.[0]?.Gateway ?? "";
   const web = await lab.addressOf("web", "");
-  const target = (what: string, probe: (string | number)[], ...reachedBy: Mode[]) => ({
+  const listing = await gatewayOf("listed");
+  const otherListing = await gatewayOf("other-list");
+  const target = (what: string, probe: Target["probe"], ...reachedBy: Mode[]) => ({
     what,
     probe,
     reachedBy,
@@ -41,7 +48,35 @@ async function survey(): Promise<Target[]> {
     target(`internet host ${internet}`, ["tcp", internet, 80], "internet", "lan", "custom"),
     target(`internet host ${internet} (UDP)`, ["udp", internet, 5000], "internet", "lan", "custom"),
     target(`internet host ${internet2}`, ["tcp", internet2, 80], "internet", "lan", "block"),
-    target("a name, by the node's private resolver", ["name", "allowed.test"], ...ALL),
+    target("a listed name, by DNS", ["name", "allowed.test"], ...ALL, "listed"),
+    target("another name, by DNS", ["name", "other.test"], ...ALL, "other-list"),
+    target(`the node's private resolver ${RESOLVER}`, ["dns", RESOLVER, "allowed.test"], ...ALL),
+    target("a listed name, by HTTP", ["tcp", "allowed.test", 80], ...NEAR, "listed"),
+    target(
+      "a listed name, by TLS",
+      ["tls", "allowed.test", 443, "allowed.test"],
+      ...NEAR,
+      "listed",
+    ),
+    target(
+      "a name below a listed one",
+      ["tls", "sub.wild.test", 443, "sub.wild.test"],
+      ...NEAR,
+      "listed",
+    ),
+    target("another name, by TLS", ["tls", "other.test", 443, "other.test"], ...FAR, "other-list"),
+    target("a listed name, at its address", ["tls", internet, 443, "allowed.test"], ...NEAR),
+    target("a listed name, at another address", ["tls", internet2, 443, "allowed.test"], ...FAR),
+    target(
+      "a listed name, by the gateway's address",
+      ["tls", listing, 443, "allowed.test"],
+      "listed",
+    ),
+    target(
+      "a name of another list, by its gateway",
+      ["tls", otherListing, 443, "other.test"],
+      "other-list",
+    ),
     target(`the resolver's web server ${RESOLVER}`, ["tcp", RESOLVER, 80], "lan", "custom"),
     target(`LAN host ${lan}, SSH port`, ["tcp", lan, 22], "lan", "custom"),
     target(`LAN host ${lan2}`, ["tcp", lan2, 80], "lan"),
@@ -64,6 +99,12 @@ async function survey(): Promise<Target[]> {
   ];
 }
 
+/** The gateway that stands between a space and the domains on its list. */
+async function gatewayOf(space: string): Promise<string> {
+  const { HostConfig } = await lab.docker.getContainer(`${lab.namespace}-${space}`).inspect();
+  return HostConfig.Dns?.[0] ?? "";
+}
+
 /** The link-local IPv6 address of the spaces' bridge, as a space would have to say it. */
 async function bridgeV6(): Promise<string> {
   const addresses = await lab.onNode(["ip", "-6", "-o", "addr", "show", "scope", "link"]);
@@ -73,13 +114,18 @@ async function bridgeV6(): Promise<string> {
 }
 
 async function reached(mode: Mode): Promise<boolean[]> {
-  const probe = await readFile(join(import.meta.dirname, "../support/probe.py"), "utf8");
-  const list = JSON.stringify(targets.map((each) => each.probe));
-  const { status, body } = await lab.json("POST", `/api/spaces/${mode}/exec`, {
-    command: ["python3", "-c", probe, list],
+  return await probe(
+    mode,
+    targets.map((each) => each.probe),
+  );
+}
+
+async function probe(space: string, probes: Target["probe"][]): Promise<boolean[]> {
+  const script = await readFile(join(import.meta.dirname, "../support/probe.py"), "utf8");
+  const { status, body } = await lab.json("POST", `/api/spaces/${space}/exec`, {
+    command: ["python3", "-c", script, JSON.stringify(probes)],
   });
-  expect(status).toBe(200);
-  expect(body.stderr).toBe("");
+  expect([status, body.stderr]).toEqual([200, ""]);
   return JSON.parse(body.stdout);
 }
 
@@ -153,6 +199,70 @@ describe("what a space reaches", () => {
   });
 });
 
+describe("a gateway to listed domains", () => {
+  const listing = () => gatewayOf("listed");
+
+  it("refuses other names, no name, and what is no TLS or a proxy's business", async () => {
+    const gateway = await listing();
+    const probes: Target["probe"][] = [
+      ["tls", gateway, 443, "other.test"],
+      ["tls", gateway, 443, "wild.test"],
+      ["tls", gateway, 443, "allowed.test.other.test"],
+      ["tls", gateway, 443, null],
+      ["tcp", gateway, 443, "allowed.test"],
+      ["tcp", gateway, 80, "other.test"],
+      ["tcp", gateway, 80, gateway],
+      ["connect", gateway, 80, "allowed.test"],
+      ["tcp", "inside.test", 80],
+      ["tls", "inside.test", 443, "inside.test"],
+      ["dns", gateway, "tunnel.other.test"],
+    ];
+    expect(await probe("listed", probes)).toEqual(probes.map(() => false));
+  });
+
+  it("tells the audit log of each denial, by name or address", async () => {
+    const wanted = [
+      { by: "dns", name: "tunnel.other.test" },
+      { by: "tls", name: "other.test" },
+      { by: "tls" },
+      { by: "http", name: "other.test" },
+      { by: "http", name: "inside.test", address: WORLD.lan[1] },
+      { by: "address", address: WORLD.internet[1], port: 443 },
+      { by: "address", address: WORLD.metadata[0], port: 80 },
+    ];
+    const missing = async () => {
+      const { body } = await lab.json("GET", "/api/audit?type=egress.deny&space=listed&limit=1000");
+      const metas: string[] = body.events.map(({ meta }: { meta: object }) => sorted(meta));
+      return wanted.filter((each) => !metas.includes(sorted(each)));
+    };
+    await until("all denials are logged", async () => (await missing()).length === 0).catch(
+      () => {},
+    );
+    expect(await missing()).toEqual([]);
+  });
+
+  it("tells of a flood no more than a little", async () => {
+    const asks =
+      "import socket\nfor i in range(3000):\n  try: socket.gethostbyname(f'x{i}.flood.test')\n  except OSError: pass";
+    await lab.json("POST", "/api/spaces/other-list/exec", { command: ["python3", "-c", asks] });
+    const { body } = await lab.json(
+      "GET",
+      "/api/audit?type=egress.deny&space=other-list&limit=1000",
+    );
+    expect(body.events.length).toBeLessThanOrEqual(90);
+    expect(await probe("other-list", [["name", "other.test"]])).toEqual([true]);
+  });
+
+  it("is made anew where it is gone, at the same address", async () => {
+    const gateway = await listing();
+    await lab.docker.getContainer(`${lab.namespace}.gateway.${gateway}`).remove({ force: true });
+    await until("it serves again", async () => {
+      const [reached] = await probe("listed", [["tls", "allowed.test", 443, "allowed.test"]]);
+      return reached === true;
+    });
+  });
+});
+
 describe("rules", () => {
   it("hold over a restart of the engine, and after it", async () => {
     await lab.stopEngine();
@@ -199,14 +309,44 @@ describe("rules", () => {
     await expectTable("after the daemon was killed and started");
   });
 
-  it("close behind a space that is gone", async () => {
+  it("close behind a space that is gone, and its gateway goes with the last that it served", async () => {
     const address = await lab.addressOf("lan");
+    const gateway = await gatewayOf("listed");
     await lab.json("DELETE", "/api/spaces/lan?removeVolume=true");
+    await lab.json("DELETE", "/api/spaces/listed?removeVolume=true");
     await until("its rules are gone", async () => {
       return !(await lab.onNode(["iptables-save"])).includes(`${address}/32`);
     });
+    await until(
+      "its gateway is gone",
+      async () => !(await names()).some((each) => each.endsWith(gateway)),
+    );
+  });
+
+  it("leave nothing behind once they are uninstalled", async () => {
+    const { body } = await lab.json("GET", "/api/spaces");
+    for (const { name } of body.spaces) {
+      await lab.json("DELETE", `/api/spaces/${name}?removeVolume=true`);
+    }
+    await lab.stopDaemon();
+    await lab.uninstallNetwork();
+    const left = await Promise.all(
+      ["iptables-save", "ip6tables-save", "ebtables-save"].map((tool) => lab.onNode([tool])),
+    );
+    expect(left.join("\n")).not.toMatch(/CLAWD|cs-[0-9a-f]{8}/);
+    const networks = await lab.docker.listNetworks();
+    expect(networks.map(({ Name }) => Name).sort()).toEqual(["bridge", "host", "none"]);
+    expect(await names()).toEqual(["web"]);
   });
 });
+
+/** A value as text, whatever the order of its fields. */
+const sorted = (value: object) => JSON.stringify(Object.entries(value).sort());
+
+async function names(): Promise<string[]> {
+  const containers = await lab.docker.listContainers({ all: true });
+  return containers.map(({ Names }) => (Names[0] ?? "").slice(1));
+}
 
 async function restored(): Promise<boolean> {
   const rules = await lab.onNode(["iptables-save", "-t", "filter"]);

@@ -2,8 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { addIptables, hasIptables } from "../support/iptables-image.js";
-import { IMAGE, Lab, NODE, until, WORLD } from "../support/lab.js";
+import { Lab, NODE, until, WORLD } from "../support/lab.js";
 
 // A daemon that is no more than a member of the docker group, outside of the engine's network namespace, as with an
 // engine in a virtual machine; and an engine that has gVisor.
@@ -31,17 +30,17 @@ async function reaches(space: string, targets: [string, string, number][]): Prom
 
 describe("a daemon that may not change rules itself", () => {
   it("refuses spaces with a network where its helper can't either, and says why", async () => {
-    if (await hasIptables(lab.docker, IMAGE)) await lab.withoutIptables();
     const request = { name: "open", memory: "256m" };
-    const { status, body } = await lab.json("POST", "/api/spaces", request);
-    expect([status, body.error]).toEqual([422, expect.stringContaining("iptables")]);
+    await lab.withoutIptables(async () => {
+      const { status, body } = await lab.json("POST", "/api/spaces", request);
+      expect([status, body.error]).toEqual([422, expect.stringContaining("iptables")]);
+    });
     expect((await lab.json("GET", "/api/spaces/open")).status).toBe(404);
     await lab.space("offline", { template: "offline" });
     expect((await lab.sh("offline", "echo works")).stdout).toBe("works");
   });
 
   it("has rules set by a helper container in the engine's network", async () => {
-    await addIptables(lab.docker, IMAGE);
     await lab.space("open");
     await lab.space("lan", { template: "lan" });
     const targets: [string, string, number][] = [
@@ -55,6 +54,17 @@ describe("a daemon that may not change rules itself", () => {
     expect(await reaches("lan", targets)).toEqual([true, true, false, false, false]);
     const { body } = await lab.json("GET", "/api/spaces/open");
     expect(body.space.security.network.enforcedBy).toBe("iptables, by a helper container");
+  });
+
+  it("confines a space to listed domains", async () => {
+    await lab.template('name: listed\nnetwork: { allowDomains: ["*.wild.test"] }\n');
+    await lab.space("listed", { template: "listed" });
+    const targets: [string, string, number][] = [
+      ["tls", "sub.wild.test", 443],
+      ["tls", "allowed.test", 443],
+      ["tls", WORLD.internet[0], 443],
+    ];
+    expect(await reaches("listed", targets)).toEqual([true, false, false]);
   });
 
   it("notices within a minute that rules are gone", async () => {
@@ -83,8 +93,6 @@ describe("a daemon that may not change rules itself", () => {
 });
 
 describe("a space under gVisor", () => {
-  beforeAll(() => addIptables(lab.docker, IMAGE));
-
   it("runs there, with the same user, limits and network policy", async () => {
     await lab.template("name: guarded\nsecurity: { runtime: runsc }\n");
     await lab.space("guarded", { template: "guarded" });

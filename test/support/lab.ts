@@ -13,6 +13,7 @@ import { dockerHost } from "./daemon.js";
 
 const exec = promisify(execFile);
 const ENTRY = resolve(import.meta.dirname, "../../packages/api/dist/index.js");
+const UNINSTALL_SCRIPT = resolve(import.meta.dirname, "../../scripts/uninstall-network.mjs");
 const HOST_SCRIPT = resolve(import.meta.dirname, "lab-host.mjs");
 export const IMAGE = "clawdspace:latest";
 const READY_MS = 30_000;
@@ -224,16 +225,21 @@ export class Lab {
     });
   }
 
-  /** Takes iptables out of the image, for what happens then. */
-  async withoutIptables(): Promise<void> {
+  /** Runs a task while the image has no iptables. */
+  async withoutIptables(task: () => Promise<void>): Promise<void> {
+    const [repo, tag] = IMAGE.split(":");
+    const { Id, Config } = await this.docker.getImage(IMAGE).inspect();
     const remove = ["sh", "-c", "rm -f /usr/sbin/*tables*"];
     const container = await this.docker.createContainer({ Image: IMAGE, Cmd: remove, User: "0" });
     await container.start();
     await container.wait();
-    const { Config } = await this.docker.getImage(IMAGE).inspect();
-    const [repo, tag] = IMAGE.split(":");
     await container.commit({ repo, tag, ...Config });
     await container.remove();
+    try {
+      await task();
+    } finally {
+      await this.docker.getImage(Id).tag({ repo: repo ?? "", tag: tag ?? "" });
+    }
   }
 
   /** Starts the daemon, again after `stopDaemon`, and waits until it answers. */
@@ -273,6 +279,17 @@ export class Lab {
         () => false,
       );
     });
+  }
+
+  /** Takes the network of the spaces out of the engine, as an uninstall does. */
+  async uninstallNetwork(): Promise<void> {
+    const env = {
+      PATH: process.env.PATH ?? "",
+      HOME: this.folder,
+      DOCKER_HOST: `unix://${this.engineSocket}`,
+      CLAWDSPACE_NAMESPACE: this.namespace,
+    };
+    await exec("nsenter", [...this.#inside, process.execPath, UNINSTALL_SCRIPT], { env });
   }
 
   /** The same namespaces' engine, but a process that is nobody and in no namespace of it. */
@@ -326,6 +343,8 @@ export class Lab {
   ): Promise<{ status: number; body: any }> {
     const outgoing = request({
       socketPath: this.#apiSocket,
+      // A kept connection might lead to a daemon that is gone.
+      agent: false,
       method,
       path,
       headers: {

@@ -15,7 +15,6 @@ import { SearchService } from "./files/search-service.js";
 import { Transfers } from "./files/transfers.js";
 import { WatchService } from "./files/watch-service.js";
 import { WorkspacePath } from "./files/workspace-path.js";
-import { GitRunner } from "./git/git-runner.js";
 import { GitService } from "./git/git-service.js";
 import { KeyStore } from "./keys/key-store.js";
 import { measureExecs } from "./metrics/exec-metrics.js";
@@ -116,7 +115,7 @@ export function createServices(
   });
   const system = new SystemService(engine, config.dataDir);
   const commands = new CommandRunner(hosts);
-  const git = new GitService(new GitRunner(commands));
+  const git = new GitService(commands);
   const writeFile = async (entry: SpaceEntry, path: string, data: Buffer) => {
     const { bytes } = WorkspacePath.fromBytes(Buffer.from(path));
     await (await access.of(entry)).writeAll(bytes, data, { mode: 0o600 });
@@ -165,6 +164,11 @@ export function createServices(
   registry.onAdded((entry) => keeper.found(entry));
   network.onRestored((lost) => {
     recorder.note({ type: "network.restored", actor: "system", meta: { lost } });
+  });
+  network.onDenied(({ from, ...denied }) => {
+    const space = registry.byAddress(from)?.name;
+    const meta = space === undefined ? { ...denied, from } : denied;
+    recorder.note({ type: "egress.deny", space, actor: "system", meta });
   });
   registry.onStopped((entry) => {
     guests.close(entry);

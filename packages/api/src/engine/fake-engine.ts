@@ -10,11 +10,9 @@ import type {
   EngineExecSpec,
   EngineInfo,
   ImageSummary,
-  Limits,
   NetworkSpec,
   NetworkSummary,
   PullProgress,
-  VolumeSummary,
 } from "./engine.js";
 import { EngineError } from "./engine.js";
 import { fakeRead, fakeStat, fakeWrite } from "./fake-archive.js";
@@ -38,9 +36,10 @@ COMMIT
 @@bridge 1
 `;
 
-interface FakeVolume extends VolumeSummary {
-  /** Where its files are, if not in a folder of its own. */
-  folder: string | undefined;
+interface FakeVolume {
+  name: string;
+  labels: Record<string, string>;
+  createdAt: Date;
 }
 
 /**
@@ -131,8 +130,8 @@ export class FakeEngine implements Engine {
     const root = join(this.folder, randomBytes(8).toString("hex"));
     const mounts = new Map([["/", root]]);
     for (const { source, target, labels } of spec.volumes) {
-      const { folder, mountpoint } = await this.#makeVolume(source, labels);
-      mounts.set(target, folder ?? mountpoint);
+      await this.#makeVolume(source, labels);
+      mounts.set(target, this.#volumeFolder(source));
     }
     // Nothing of a fake may reach this machine's own network, whatever it was told to do there.
     const played =
@@ -196,24 +195,14 @@ export class FakeEngine implements Engine {
     this.#tell("rename", container);
   }
 
-  async updateLimits(id: string, limits: Limits) {
-    await this.#enter("updateLimits");
-    Object.assign(this.#find(id).spec, limits);
-  }
-
   async listVolumes(labels: Record<string, string>) {
     await this.#enter("listVolumes");
     return [...this.#volumes.values()].filter((volume) => carries(volume.labels, labels));
   }
 
-  async findVolume(name: string) {
-    await this.#enter("findVolume");
-    return this.#volumes.get(name);
-  }
-
-  async createVolume(name: string, labels: Record<string, string>, folder?: string) {
+  async createVolume(name: string, labels: Record<string, string>) {
     await this.#enter("createVolume");
-    return await this.#makeVolume(name, labels, folder);
+    await this.#makeVolume(name, labels);
   }
 
   async removeVolume(name: string) {
@@ -366,19 +355,10 @@ export class FakeEngine implements Engine {
 
   #volumeFolder = (name: string) => join(this.folder, "volumes", name);
 
-  async #makeVolume(
-    name: string,
-    labels: Record<string, string>,
-    folder?: string,
-  ): Promise<FakeVolume> {
+  async #makeVolume(name: string, labels: Record<string, string>): Promise<void> {
     if (!NAME.test(name)) throw new EngineError("invalid", `invalid volume name: ${name}`);
-    const existing = this.#volumes.get(name);
-    if (existing) return existing;
-    const mountpoint = this.#volumeFolder(name);
-    const volume = { name, labels, mountpoint, createdAt: new Date(), folder };
-    this.#volumes.set(name, volume);
-    await mkdir(mountpoint, { recursive: true });
-    return volume;
+    if (!this.#volumes.has(name)) this.#volumes.set(name, { name, labels, createdAt: new Date() });
+    await mkdir(this.#volumeFolder(name), { recursive: true });
   }
 
   #tell(action: string, { id, labels, name, image }: FakeContainer): void {

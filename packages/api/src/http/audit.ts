@@ -20,7 +20,7 @@ interface Parts {
 }
 
 /** The lines that end a streamed answer. */
-const LAST_LINES: unknown[] = ["exit", "space", "done", "error"];
+const LAST_LINES: unknown[] = ["exit", "space", "error"];
 
 /** One request on its way into the audit log. */
 export class RequestAudit {
@@ -133,13 +133,12 @@ async function toStart(
   const { env } = pick(request.body, ["env"]);
   const given = isTexts(env) ? env : {};
   const known = space === undefined ? {} : await envOf(space);
-  const tokens = Object.values(pick(request.body, ["token", "gitToken"])).filter(isText);
   return {
     type: "type" in rule ? rule.type : rule.close,
     request: request.id,
     space,
     actor: request.actor && `key:${request.actor.name}`,
-    secrets: [...secretsOf(given), ...secretsOf(known), ...tokens],
+    secrets: [...secretsOf(given), ...secretsOf(known)],
     meta: {
       ...pick(request.params, rule.params),
       ...pick(request.query, rule.query),
@@ -177,10 +176,8 @@ const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null;
 
-const isText = (value: unknown) => typeof value === "string";
-
 const isTexts = (value: unknown): value is Record<string, string> =>
-  isObject(value) && Object.values(value).every(isText);
+  isObject(value) && Object.values(value).every((text) => typeof text === "string");
 
 const isErrorCode = (code: unknown): code is ErrorCode =>
   typeof code === "string" && code in ERROR_STATUS;

@@ -17,6 +17,8 @@ import type { SavedTable } from "./saved-table.js";
 import {
   applyScript,
   type Findings,
+  meetingRules,
+  meetScript,
   parseFindings,
   readScript,
   separateScript,
@@ -61,7 +63,10 @@ export class Firewall {
       v4: renderAll(context, admissions, found.v4),
       ...(found.v6 ? { v6: renderAllV6(network, found.v6) } : {}),
     };
-    await this.shell.run(applyScript(found.tool, rules) + separateScript(network));
+    const all = { admit: admissions, dismiss: [] };
+    await this.shell.run(
+      applyScript(found.tool, rules) + separateScript(network) + meetScript(network, all, true),
+    );
     const { bridged, bridgeNetfilter } = await this.look();
     if (bridged || bridgeNetfilter) return;
     throw new Error(
@@ -75,7 +80,8 @@ export class Firewall {
     change: { admit: readonly Admission[]; dismiss: readonly Admission[] },
   ): Promise<void> {
     this.#tool ??= (await this.look()).tool;
-    await this.shell.run(applyScript(this.#tool, { v4: renderChange(context, change) }));
+    const rules = applyScript(this.#tool, { v4: renderChange(context, change) });
+    await this.shell.run(rules + meetScript(this.network, change));
   }
 
   /** Takes everything of ours out. */
@@ -115,6 +121,10 @@ export function faults(
   for (const [chain, rules] of chainsFor(context, admissions)) {
     // The text of rules is printed differently by different versions; their number is not.
     if (found.v4.rules(chain).length !== rules.length) lost.push(`rules of the chain ${chain}`);
+  }
+  const meetings = admissions.filter(({ gateway }) => gateway !== undefined).flatMap(meetingRules);
+  if (found.bridged && found.meetings !== meetings.length) {
+    lost.push("what lets spaces and their gateways meet");
   }
   lost.push(...faultsV6(found.v6, network));
   if (!found.bridged && !found.bridgeNetfilter) lost.push("what keeps spaces apart on the bridge");

@@ -4,10 +4,13 @@ import type { Engine } from "../engine/engine.js";
 import { LABEL, type Names } from "../spaces/names.js";
 import { type SpaceSpec, SpaceSpecSchema } from "../spaces/space-spec.js";
 import { Addresses } from "./addresses.js";
+import type { ReportedDenial } from "./denials.js";
+import { DomainAccess } from "./domain-access.js";
 import { findNetwork, makeNetwork } from "./engine-network.js";
 import { type Firewall, faults, openFirewall } from "./firewall.js";
-import { type NetworkPolicy, policyId, policyOf } from "./policy.js";
+import { gatewayPolicy, policyId, policyOf } from "./policy.js";
 import type { Admission, RuleContext, SpaceNetwork } from "./ruleset.js";
+import type { Findings } from "./scripts.js";
 
 /** How often the rules are looked at where looking costs a few processes, and where it costs a container. */
 const CHECK_MS = 15_000;
@@ -36,7 +39,12 @@ export interface Link {
   network: string;
   /** With the prefix length of its network, as the spec keeps it. */
   address: string;
+  /** The space's only resolver, and its way to the domains that its policy lists: its container is made with it. */
+  gateway?: string;
 }
+
+/** What an address is for. */
+type Access = Omit<Admission, "address">;
 
 /**
  * Confines what spaces reach. All are attached to one bridge, and a space reaches nothing from there until it is
@@ -45,8 +53,9 @@ export interface Link {
 export class NetworkService {
   #up: Promise<Up> | undefined;
   /** By address: what should hold, and what the kernel has. */
-  #wanted = new Map<string, NetworkPolicy>();
-  #applied = new Map<string, NetworkPolicy>();
+  #wanted = new Map<string, Access>();
+  #applied = new Map<string, Access>();
+  readonly #domains: DomainAccess;
   #serial: Promise<unknown> = Promise.resolve();
   #sync: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -54,11 +63,18 @@ export class NetworkService {
   #checkedAt: Date | undefined;
   #restored: (lost: string[]) => void = () => {};
 
-  constructor(private readonly parts: Parts) {}
+  constructor(private readonly parts: Parts) {
+    this.#domains = new DomainAccess(parts);
+  }
 
   /** Calls `listener` after rules that somebody took out were put back, with what was lost. */
   onRestored(listener: (lost: string[]) => void): void {
     this.#restored = listener;
+  }
+
+  /** Calls `listener` with what lists of domains kept spaces from; not with every repetition. */
+  onDenied(listener: (denial: ReportedDenial) => void): void {
+    this.#domains.onDenied(listener);
   }
 
   /** Puts the rules in force where the network is there already, and watches over them from now on. */
@@ -70,46 +86,64 @@ export class NetworkService {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    this.#domains.stop();
   }
 
-  /** Resolves when nothing but what is admitted gets out. Throws `unprocessable` with why that can't be had. */
-  async ready(): Promise<void> {
-    await this.#raise();
+  /** Resolves when a space that starts reaches what it is admitted to and nothing else. Throws `unprocessable` with why that can't be had. */
+  async ready(spec: SpaceSpec): Promise<void> {
+    const { network } = await this.#raise();
+    const { gateway, allowDomains } = spec;
+    if (gateway) await this.#domains.serve(network, gateway, allowDomains).catch(refuse);
   }
 
-  /** An address for a space that is to be made. It is given back by `release`. Throws `unprocessable` where no policy can be enforced. */
+  /**
+   * An address for a space that is to be made, which reaches nothing before `admit`. It is given back by `release`. A
+   * container that is made for a space to come can have one too, where that space's policy names the same gateway or none.
+   * Throws `unprocessable` where no policy can be enforced.
+   */
   async lease(spec: SpaceSpec): Promise<Link | undefined> {
     const policy = policyOf(spec);
     if (!policy) return undefined;
     const { network, addresses } = await this.#raise();
-    if (policy.allowDomains) throw refused("network.allowDomains is not supported by this node");
-    const address = addresses.take();
-    if (address === undefined) {
-      throw new ClawdspaceError(
-        "insufficient_resources",
-        `The network of the spaces, ${network.subnet}, has no free address. Remove a space first.`,
-      );
-    }
-    return {
+    const address = takeFrom(addresses, network);
+    const link = {
       network: network.name,
       address: `${address}${network.subnet.slice(network.subnet.indexOf("/"))}`,
     };
+    if (!policy.allowDomains) return link;
+    try {
+      const gateway = this.#domains.gatewayOf(policy) ?? takeFrom(addresses, network);
+      this.#domains.join(gateway, policy, address);
+      this.#wanted.set(gateway, { policy: gatewayPolicy(policy) });
+      await this.#synchronize();
+      await this.#domains.serve(network, gateway, policy.allowDomains).catch(refuse);
+      return { ...link, gateway };
+    } catch (error) {
+      this.release(address);
+      throw error;
+    }
   }
 
   /** Opens to a space what its policy lets it reach. A space without network needs nothing. */
   async admit(spec: SpaceSpec): Promise<void> {
     const policy = policyOf(spec);
     if (!policy || spec.address === undefined) return;
-    this.#wanted.set(bare(spec.address), policy);
+    this.#wanted.set(bare(spec.address), { policy, gateway: spec.gateway });
     await this.#synchronize();
   }
 
   /** Closes everything to an address that nobody has any more; it is handed out again once that holds. */
   release(address: string | undefined): void {
     if (address === undefined) return;
-    this.#wanted.delete(bare(address));
+    const gateway = this.#domains.leave(bare(address));
+    const gone = gateway === undefined ? [bare(address)] : [bare(address), gateway];
+    for (const each of gone) this.#wanted.delete(each);
     void this.#synchronize()
-      .then(async () => (await this.#up)?.addresses.giveBack(bare(address)))
+      .then(async () => {
+        if (gateway) await this.#domains.tidy();
+        const up = await this.#up;
+        for (const each of gone) up?.addresses.giveBack(each);
+      })
       .catch((error: unknown) => this.parts.log.warn({ err: error }, "could not close an address"));
   }
 
@@ -139,6 +173,7 @@ export class NetworkService {
         // The engine's own clean-up takes networks away that no running container uses.
         if (!exists) await makeNetwork(engine, names, up.network);
         await this.#restore(up, !exists);
+        await this.#domains.serveAll(up.network);
       } catch (error) {
         // The next create tries to raise it, and is refused where that fails.
         this.#up = undefined;
@@ -149,17 +184,24 @@ export class NetworkService {
 
   async #restore(up: Up, remade: boolean): Promise<void> {
     const found = await up.firewall.look();
+    this.#domains.readNotes(found.refused);
     const lost = faults(found, contextOf(up), admissions(this.#applied));
     const moved = found.resolvers.join() !== up.resolvers.join();
     if (lost.length > 0 || moved || remade) {
       up.resolvers = found.resolvers;
-      await up.firewall.build(contextOf(up), admissions(this.#wanted), found);
-      this.#applied = new Map(this.#wanted);
+      await this.#build(up, found);
     }
     this.#checkedAt = new Date();
     if (lost.length === 0) return;
     this.parts.log.warn({ lost }, "rules of the spaces' network were gone and are back");
     this.#restored(lost);
+  }
+
+  async #build(up: Up, found: Findings): Promise<void> {
+    // What comes to be wanted meanwhile is not built yet.
+    const wanted = new Map(this.#wanted);
+    await up.firewall.build(contextOf(up), admissions(wanted), found);
+    this.#applied = wanted;
   }
 
   #complain = (error: unknown) =>
@@ -196,12 +238,17 @@ export class NetworkService {
       throw new Error(`the engine's network can't be reached from ${firewall.place}`);
     }
     const addresses = new Addresses(network.subnet);
-    for (const { address, policy } of spaces) this.#wanted.set(bare(address), policy);
+    for (const { address, policy, gateway } of spaces) {
+      this.#wanted.set(bare(address), { policy, gateway });
+      if (gateway === undefined) continue;
+      this.#wanted.set(gateway, { policy: gatewayPolicy(policy) });
+      this.#domains.join(gateway, policy, bare(address));
+    }
     for (const address of [network.gateway, ...this.#wanted.keys()]) addresses.claim(address);
     const up = { network, firewall, addresses, resolvers: found.resolvers };
-    await firewall.build(contextOf(up), admissions(this.#wanted), found);
-    this.#applied = new Map(this.#wanted);
+    await this.#build(up, found);
     this.#checkedAt = new Date();
+    await this.#domains.tidy();
     log.info(
       { network: network.name, subnet: network.subnet, by: firewall.place },
       "network rules hold",
@@ -210,13 +257,13 @@ export class NetworkService {
   }
 
   /** What containers say of themselves, unfinished and stopped ones too. */
-  async #spacesThere(): Promise<{ address: string; policy: NetworkPolicy }[]> {
+  async #spacesThere(): Promise<Admission[]> {
     const containers = await this.parts.engine.listContainers(this.parts.names.ours);
     return containers.flatMap(({ labels }) => {
       const spec = SpaceSpecSchema.safeParse(parseJson(labels[LABEL.spec]));
       const policy = spec.success ? policyOf(spec.data) : undefined;
-      const address = spec.data?.address;
-      return policy && address ? [{ address, policy }] : [];
+      const { address, gateway } = spec.data ?? {};
+      return policy && address ? [{ address, policy, gateway }] : [];
     });
   }
 
@@ -239,9 +286,7 @@ export class NetworkService {
       }
       this.#applied = wanted;
     });
-    await this.#sync.catch((cause: unknown) => {
-      throw refused(cause);
-    });
+    await this.#sync.catch(refuse);
   }
 
   async #inTurn<T>(task: () => Promise<T>): Promise<T> {
@@ -253,12 +298,27 @@ export class NetworkService {
 
 const contextOf = ({ network, resolvers }: Up): RuleContext => ({ network, resolvers });
 const bare = (address: string) => address.split("/")[0] ?? address;
-const admissions = (policies: Map<string, NetworkPolicy>): Admission[] =>
-  [...policies].map(([address, policy]) => ({ address, policy }));
+const admissions = (accesses: Map<string, Access>): Admission[] =>
+  [...accesses].map(([address, access]) => ({ address, ...access }));
 
-function isIn(policies: Map<string, NetworkPolicy>, { address, policy }: Admission): boolean {
-  const other = policies.get(address);
-  return other !== undefined && policyId(other) === policyId(policy);
+function isIn(accesses: Map<string, Access>, { address, policy, gateway }: Admission): boolean {
+  const other = accesses.get(address);
+  return other !== undefined && idOf(other) === idOf({ policy, gateway });
+}
+
+const idOf = ({ policy, gateway = "" }: Access) => `${policyId(policy)} ${gateway}`;
+
+function takeFrom(addresses: Addresses, network: SpaceNetwork): string {
+  const address = addresses.take();
+  if (address !== undefined) return address;
+  throw new ClawdspaceError(
+    "insufficient_resources",
+    `The network of the spaces, ${network.subnet}, has no free address. Remove a space first.`,
+  );
+}
+
+function refuse(cause: unknown): never {
+  throw refused(cause);
 }
 
 function refused(cause: unknown): ClawdspaceError {

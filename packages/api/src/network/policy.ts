@@ -85,9 +85,23 @@ export const openedAddresses = (policy: NetworkPolicy): string[] =>
 /** Equal for policies that decide alike; 8 hex digits. */
 export const policyId = (policy: NetworkPolicy): string =>
   createHash("sha256")
-    .update(JSON.stringify([policy.allowDomains ? "domains" : "", verdicts(policy)]))
+    .update(JSON.stringify([[...(policy.allowDomains ?? [])].sort(), verdicts(policy)]))
     .digest("hex")
     .slice(0, 8);
+
+/** What the gateway may reach that stands between a space with such a policy and the names on its list. */
+export const gatewayPolicy = ({ mode, blockCidrs, allowCidrs }: NetworkPolicy): NetworkPolicy => ({
+  mode,
+  blockCidrs,
+  allowCidrs,
+});
+
+/** Whether a policy refuses an IPv4 address. */
+export function refuses(policy: NetworkPolicy, address: string): boolean {
+  const ip = ipaddr.IPv4.parse(address);
+  const first = verdicts(policy).find(({ cidr }) => ip.match(ipaddr.IPv4.parseCIDR(cidr)));
+  return first !== undefined && !first.allow;
+}
 
 const isV4 = (cidr: string) => !cidr.includes(":");
 const prefixOf = (cidr: string) => Number(cidr.slice(cidr.indexOf("/") + 1));

@@ -65,6 +65,8 @@ const found = (text: string) => ({
   v4: new SavedTable(text),
   v6: undefined,
   bridged: true,
+  meetings: 0,
+  refused: "",
   bridgeNetfilter: false,
   hasBridge: true,
   resolvers: context.resolvers as string[],
@@ -84,7 +86,8 @@ describe("rules", () => {
   it("ends in refusal for whoever is not admitted, and refuses what goes back to the bridge first", () => {
     const forward = chainsFor(context, []).get("CLAWD-12345678-FWD");
     expect(forward?.at(-1)).toBe("-j CLAWD-12345678-NO");
-    expect(forward?.[1]).toBe("-o cs-12345678 -j CLAWD-12345678-NO");
+    const out = [...chainsFor(context, [one])].find(([name]) => name.includes("-P-"))?.[1] ?? [];
+    expect(out[0]).toBe("-o cs-12345678 -j CLAWD-12345678-NO");
     expect(chainsFor(context, []).get("CLAWD-12345678-IN")?.at(-1)).toBe("-j CLAWD-12345678-NO");
   });
 
@@ -135,7 +138,7 @@ describe("rules", () => {
 
   it("lets ask the node's resolvers, on port 53 alone", () => {
     const out = [...chainsFor(context, [one])].find(([name]) => name.includes("-P-"))?.[1] ?? [];
-    expect(out[0]).toBe("-d 192.168.1.1/32 -p udp -m udp --dport 53 -j RETURN");
+    expect(out[1]).toBe("-d 192.168.1.1/32 -p udp -m udp --dport 53 -j RETURN");
   });
 
   it("opens an address of the node only where a policy names that one", () => {
@@ -170,5 +173,39 @@ describe("rules", () => {
     expect(bridgeName("clawdspace")).not.toBe(bridgeName("other"));
     // Chains may have 28 characters.
     for (const chain of chainsFor(context, [one]).keys()) expect(chain.length).toBeLessThan(29);
+  });
+
+  const list = { ...internet, allowDomains: ["github.com"], allowCidrs: ["203.0.113.9/32"] };
+  const listed = { address: "172.29.0.8", policy: list, gateway: "172.29.0.99" };
+
+  it("lets a space with a list of domains reach its gateway and what is opened, and notes all else", () => {
+    const chains = chainsFor(context, [listed]);
+    const out = [...chains].find(([name]) => name.includes("-P-"))?.[1] ?? [];
+    expect(out.slice(0, 4)).toEqual([
+      "-d 172.29.0.99/32 -p udp -m udp --dport 53 -j ACCEPT",
+      "-d 172.29.0.99/32 -p tcp -m tcp --dport 53 -j ACCEPT",
+      "-d 172.29.0.99/32 -p tcp -m tcp --dport 80 -j ACCEPT",
+      "-d 172.29.0.99/32 -p tcp -m tcp --dport 443 -j ACCEPT",
+    ]);
+    expect(out.filter((rule) => rule.endsWith("RETURN"))).toEqual(["-d 203.0.113.9/32 -j RETURN"]);
+    expect(out.at(-1)).toMatch(/^-j CLAWD-12345678-D-[0-9a-f]{8}$/);
+    const noted = [...chains].find(([name]) => name.includes("-D-"))?.[1] ?? [];
+    expect(noted.every((rule) => rule.endsWith("-j CLAWD-12345678-NO"))).toBe(true);
+    expect(noted.at(-1)).toBe("-j CLAWD-12345678-NO");
+  });
+
+  it("sees where a space and its gateway can't meet on the bridge", () => {
+    const text = restore(DOCKERS, renderAll(context, [listed], new SavedTable(DOCKERS)));
+    expect(faults(found(text), context, [listed])).toEqual([
+      "what lets spaces and their gateways meet",
+    ]);
+    expect(faults({ ...found(text), meetings: 4 }, context, [listed])).toEqual([]);
+  });
+
+  it("keeps spaces of different lists apart", () => {
+    const other = { ...list, allowDomains: ["gitlab.com"] };
+    const admitted = [listed, { address: "172.29.0.7", policy: other, gateway: "172.29.0.98" }];
+    const chains = chainsFor(context, admitted);
+    expect([...chains.keys()].filter((name) => name.includes("-P-"))).toHaveLength(2);
   });
 });

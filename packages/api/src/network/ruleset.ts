@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { type NetworkPolicy, openedAddresses, policyId, verdicts } from "./policy.js";
+import { type NetworkPolicy, policyId } from "./policy.js";
+import { allPolicyChains } from "./policy-chains.js";
 import type { SavedTable } from "./saved-table.js";
 
 /** Where the spaces of one daemon are attached. */
@@ -16,21 +17,14 @@ export interface SpaceNetwork {
 export interface Admission {
   address: string;
   policy: NetworkPolicy;
-}
-
-/** Ports on the gateway's address where spaces with a list of domains find their resolver and proxies. */
-export interface DomainPorts {
-  dns: number;
-  http: number;
-  tls: number;
+  /** Where its policy lists domains: the address of the gateway that stands between it and them. */
+  gateway?: string | undefined;
 }
 
 export interface RuleContext {
   network: SpaceNetwork;
   /** Resolvers of the node, which spaces may ask also where their addresses are blocked. */
   resolvers: readonly string[];
-  /** undefined where domains can't be filtered. */
-  domainPorts?: DomainPorts | undefined;
 }
 
 const ESTABLISHED = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN";
@@ -56,6 +50,12 @@ export class Chains {
   get input() {
     return `${this.prefix}IN`;
   }
+  /** What keeps apart on the bridge itself. */
+  get bridged() {
+    return `${this.prefix}L2`;
+  }
+  /** Refuses, and notes what, for policies that list domains. */
+  noted = (id: string) => `${this.prefix}D-${id}`;
   /** What a policy decides on traffic to elsewhere. */
   out = (id: string) => `${this.prefix}P-${id}`;
   /** What a policy decides on traffic to the node. */
@@ -95,24 +95,19 @@ export function chainsFor(
   const chains = new Chains(network.bridge);
   const refuse = `-j ${chains.refuse}`;
   const spaces = admissions.map(({ address, policy }) => ({ address, id: policyId(policy) }));
-  const policies = new Map(admissions.map(({ policy }) => [policyId(policy), policy]));
   return new Map([
     // A reset ends a connection attempt at once, where the other answer lets some clients wait for a second.
     [
       chains.refuse,
       ["-p tcp -j REJECT --reject-with tcp-reset", "-j REJECT --reject-with icmp-admin-prohibited"],
     ],
-    ...[...policies].flatMap(([id, policy]) => policyChains(context, chains, id, policy)),
+    ...allPolicyChains(context, chains, admissions),
     [
       chains.forward,
-      [
-        ESTABLISHED,
-        `-o ${network.bridge} ${refuse}`,
-        ...spaces.map(({ address, id }) => forwardRule(chains, address, id)),
-        refuse,
-      ],
+      [ESTABLISHED, ...spaces.map(({ address, id }) => forwardRule(chains, address, id)), refuse],
     ],
-    [chains.toSpaces, [ESTABLISHED, refuse]],
+    // What comes from the bridge itself is for the chain of what spaces send.
+    [chains.toSpaces, [ESTABLISHED, `-i ${network.bridge} -j RETURN`, refuse]],
     [
       chains.input,
       [ESTABLISHED, ...spaces.map(({ address, id }) => inputRule(chains, address, id)), refuse],
@@ -124,53 +119,6 @@ const forwardRule = (chains: Chains, address: string, id: string) =>
   `-s ${address}/32 -g ${chains.out(id)}`;
 const inputRule = (chains: Chains, address: string, id: string) =>
   `-s ${address}/32 -g ${chains.node(id)}`;
-
-function policyChains(
-  context: RuleContext,
-  chains: Chains,
-  id: string,
-  policy: NetworkPolicy,
-): [string, string[]][] {
-  const { resolvers, network, domainPorts } = context;
-  const dns = policy.allowDomains
-    ? []
-    : resolvers.flatMap((resolver) =>
-        ["udp", "tcp"].map((p) => `-d ${resolver}/32 -p ${p} -m ${p} --dport 53 -j RETURN`),
-      );
-  const proxies =
-    policy.allowDomains && domainPorts
-      ? [
-          `-d ${network.gateway}/32 -p udp -m udp --dport ${domainPorts.dns} -j RETURN`,
-          ...[domainPorts.dns, domainPorts.http, domainPorts.tls].map(
-            (port) => `-d ${network.gateway}/32 -p tcp -m tcp --dport ${port} -j RETURN`,
-          ),
-        ]
-      : [];
-  const refuse = `-j ${chains.refuse}`;
-  return [
-    [
-      chains.out(id),
-      [
-        ...dns,
-        // A connection to one of the node's own addresses that is forwarded to a container behind a published port.
-        `-m conntrack --ctstate DNAT ${refuse}`,
-        ...verdicts(policy).map(({ cidr, allow }) => {
-          const to = cidr === "0.0.0.0/0" ? "" : `-d ${cidr} `;
-          return `${to}${allow ? "-j RETURN" : refuse}`;
-        }),
-      ],
-    ],
-    [
-      chains.node(id),
-      [
-        ...dns,
-        ...proxies,
-        ...openedAddresses(policy).map((cidr) => `-d ${cidr} -j RETURN`),
-        refuse,
-      ],
-    ],
-  ];
-}
 
 /**
  * Everything of ours anew, as input for `iptables-restore --noflush`: one transaction, so that at no moment a rule is
@@ -203,8 +151,7 @@ export function renderChange(
   change: { admit: readonly Admission[]; dismiss: readonly Admission[] },
 ): string {
   const chains = new Chains(context.network.bridge);
-  const policies = new Map(change.admit.map(({ policy }) => [policyId(policy), policy]));
-  const filled = [...policies].flatMap(([id, policy]) => policyChains(context, chains, id, policy));
+  const filled = allPolicyChains(context, chains, change.admit);
   return table_([
     ...filled.map(([chain]) => `:${chain} - [0:0]`),
     ...filled.flatMap(([chain, rules]) => rules.map((rule) => `-A ${chain} ${rule}`)),
@@ -214,7 +161,7 @@ export function renderChange(
     ]),
     // Behind the rules that every space shares, ahead of the last one, which refuses.
     ...change.admit.flatMap(({ address, policy }) => [
-      `-I ${chains.forward} 3 ${forwardRule(chains, address, policyId(policy))}`,
+      `-I ${chains.forward} 2 ${forwardRule(chains, address, policyId(policy))}`,
       `-I ${chains.input} 2 ${inputRule(chains, address, policyId(policy))}`,
     ]),
   ]);

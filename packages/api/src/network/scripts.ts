@@ -1,5 +1,5 @@
 import { isIPv4 } from "node:net";
-import { Chains, type SpaceNetwork } from "./ruleset.js";
+import { type Admission, Chains, type SpaceNetwork } from "./ruleset.js";
 import { SavedTable } from "./saved-table.js";
 
 /** What the engine's network namespace has of ours, and of what we need. */
@@ -11,6 +11,10 @@ export interface Findings {
   v6: SavedTable | undefined;
   /** Whether frames from space to space are dropped on the bridge itself. */
   bridged: boolean;
+  /** How many rules let spaces and their gateways meet on the bridge. */
+  meetings: number;
+  /** What lists of domains refused, as the kernel notes it. */
+  refused: string;
   /** Whether what crosses a bridge passes iptables too. */
   bridgeNetfilter: boolean;
   /** Whether the spaces' bridge is an interface here. */
@@ -36,6 +40,9 @@ echo "${MARK}tool $tool"
 echo "$table"
 if [ -e /proc/net/if_inet6 ]; then echo "${MARK}v6"; ip6\${tool#ip}-save -t filter || exit 4; fi
 echo "${MARK}bridged $(ebtables -L FORWARD 2>/dev/null | grep -c -- "-j ${bridgedChain(bridge)}")"
+echo "${MARK}meetings $(ebtables -L ${bridgedChain(bridge)} 2>/dev/null | grep -c -- "-j RETURN")"
+echo "${MARK}refused"
+cat /proc/net/ipt_hashlimit/${new Chains(bridge).noted("")}* 2>/dev/null
 echo "${MARK}netfilter $(cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null)"
 echo "${MARK}bridge $(grep -c "^ *${bridge}:" /proc/net/dev)"
 for f in /etc/resolv.conf /run/systemd/resolve/resolv.conf; do
@@ -56,6 +63,8 @@ export function parseFindings(output: string): Findings {
     v4: new SavedTable(v4),
     v6: v6 === undefined ? undefined : new SavedTable(v6),
     bridged: Number(valuesOf("bridged ")[0]) >= 1,
+    meetings: Number(valuesOf("meetings ")[0]),
+    refused: valuesOf("refused")[0] ?? "",
     bridgeNetfilter: valuesOf("netfilter ")[0] === "1",
     hasBridge: Number(valuesOf("bridge ")[0]) >= 1,
     // The engine's own resolver asks those on the loopback for the spaces.
@@ -72,7 +81,7 @@ export function applyScript(tool: string, rules: { v4?: string; v6?: string }): 
   return `${restore(tool, rules.v4)}${restore(`ip6${tool.slice(2)}`, rules.v6)}`;
 }
 
-const bridgedChain = (bridge: string) => `${new Chains(bridge).prefix}L2`;
+const bridgedChain = (bridge: string) => new Chains(bridge).bridged;
 
 /**
  * Keeps spaces apart on their bridge without iptables, which what crosses a bridge passes only while a setting of the
@@ -90,6 +99,44 @@ if command -v ebtables >/dev/null && [ "$(ebtables -L FORWARD 2>/dev/null | grep
 fi 2>/dev/null
 if [ "$(cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null)" != 1 ]; then
   echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
+fi 2>/dev/null
+true
+`;
+}
+
+/** Rules by which a space and its gateway meet on the bridge, where all others are kept apart. */
+export const meetingRules = ({ address, gateway }: Admission): string[] =>
+  [
+    [address, gateway],
+    [gateway, address],
+  ].flatMap(([from, to]) => [
+    `-p IPv4 --ip-src ${from} --ip-dst ${to} -j RETURN`,
+    `-p ARP --arp-ip-src ${from} --arp-ip-dst ${to} -j RETURN`,
+  ]);
+
+const withGateway = (admissions: readonly Admission[]) =>
+  admissions.filter(({ gateway }) => gateway !== undefined);
+
+/** Lets spaces and their gateways meet; empty where nothing changes. What was there before is taken out where `anew`. */
+export function meetScript(
+  { bridge }: SpaceNetwork,
+  change: { admit: readonly Admission[]; dismiss: readonly Admission[] },
+  anew = false,
+): string {
+  const chain = bridgedChain(bridge);
+  const removed = withGateway(change.dismiss).flatMap(meetingRules);
+  const added = withGateway(change.admit).flatMap(meetingRules);
+  if (!anew && removed.length + added.length === 0) return "";
+  const clear = `ebtables -L ${chain} | grep -- "-j RETURN" | sed 's/ *, *pcnt.*//' | while read -r rule; do
+    ebtables -D ${chain} $rule
+  done`;
+  return `
+if command -v ebtables >/dev/null; then
+  ${anew ? clear : ""}
+  ${[
+    ...removed.map((rule) => `ebtables -D ${chain} ${rule}`),
+    ...added.map((rule) => `ebtables -I ${chain} 1 ${rule}`),
+  ].join("\n  ")}
 fi 2>/dev/null
 true
 `;

@@ -1,5 +1,5 @@
 import type { Engine } from "../engine/engine.js";
-import { Names } from "../spaces/names.js";
+import { LABEL, Names } from "../spaces/names.js";
 import { findNetwork } from "./engine-network.js";
 import { openFirewall } from "./firewall.js";
 
@@ -18,6 +18,9 @@ export async function uninstallNetwork(
   if (!network) return;
   // Chosen while the bridge is there to see.
   const firewall = await openFirewall(engine, names, network, helperImage);
+  for (const { id, labels } of await engine.listContainers(names.ours)) {
+    if (labels[LABEL.gateway] !== undefined) await engine.removeContainer(id);
+  }
   await engine.removeNetwork(network.name);
   await firewall.clear();
 }

@@ -65,6 +65,7 @@ export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): Con
     tmpfs: toTmpfs(spec),
     network: network ?? "none",
     ...(address ? { address } : {}),
+    ...(spec.gateway ? { dns: [spec.gateway] } : {}),
     ...(spec.runtime ? { runtime: spec.runtime } : {}),
     ...(seccompProfile ? { seccompProfile } : {}),
     readonlyRootfs: !spec.writableRootfs,

@@ -17,6 +17,8 @@ export class Names {
   isLeftScratch = (name: string) =>
     name.startsWith(`${this.namespace}.scratch.`) &&
     !name.startsWith(`${this.namespace}.scratch.${this.#run}.`);
+  /** Between spaces with a list of domains and those names. */
+  gateway = (address: string) => `${this.namespace}.gateway.${address}`;
   guestVolume = (hash: string) => `${this.namespace}-guest-${hash}`;
 
   /** What every object of ours carries. */
@@ -31,6 +33,8 @@ export const LABEL = {
   spec: "clawdspace.spec",
   /** The id of the create that made a container or volume: what a failed create may remove again. */
   create: "clawdspace.create",
+  /** On a gateway: its address in the network of the spaces. */
+  gateway: "clawdspace.gateway",
   /** On our images: user, folders and shell are as spaces need them. */
   sandbox: "clawdspace.sandbox",
 } as const;

@@ -114,6 +114,11 @@ export class SpaceRegistry {
     return this.#entries.get(name);
   }
 
+  /** The space that has an address in the network of the spaces, in the mirror as it is now. */
+  byAddress(address: string): SpaceEntry | undefined {
+    return [...this.#entries.values()].find(({ spec }) => spec.address?.split("/")[0] === address);
+  }
+
   async find(name: string): Promise<SpaceEntry | undefined> {
     if (!this.#following) await this.refresh();
     return this.#entries.get(name);

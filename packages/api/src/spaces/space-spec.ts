@@ -22,6 +22,8 @@ export const SpaceSpecSchema = z.object({
   allowDomains: z.array(z.string()).optional(),
   /** The space's own address in the network of the spaces; none with network "none". */
   address: z.string().optional(),
+  /** With a list of domains: the address of the gateway that stands between the space and them. */
+  gateway: z.string().optional(),
   writableRootfs: z.boolean(),
   allowRoot: z.boolean(),
   /** Whether the guest agent is its first process; otherwise commands run as execs of the engine. */
