@@ -31,6 +31,8 @@ import { gitRoutes } from "./routes/git.js";
 import { healthRoutes } from "./routes/health.js";
 import { keyRoutes } from "./routes/keys.js";
 import { metricsRoutes } from "./routes/metrics.js";
+import { nodeRoutes } from "./routes/nodes.js";
+import { peerRoutes, peerStatusRoutes } from "./routes/peer.js";
 import { portRoutes } from "./routes/ports.js";
 import { PREVIEW_HOST_ROUTE, previewRoutes } from "./routes/previews.js";
 import { processRoutes } from "./routes/processes.js";
@@ -108,9 +110,11 @@ export async function buildApp(
   const authenticator = new Authenticator(
     options.authDisabled ? undefined : services.keys,
     new Sessions(),
+    services.peers,
   );
   await app.register(previewRoutes(services, options));
   await app.register(sessionRoutes(authenticator), { prefix: "/api/session" });
+  await app.register(peerRoutes(services), { prefix: "/api/peer" });
   await app.register(async (guarded) => {
     guard(guarded, authenticator);
     await guarded.register(spaceRoutes(services), { prefix: "/api/spaces" });
@@ -135,6 +139,8 @@ export async function buildApp(
     await guarded.register(auditRoutes(services), { prefix: "/api/audit" });
     await guarded.register(eventRoutes(services), { prefix: "/api/events" });
     await guarded.register(keyRoutes(services.keys), { prefix: "/api/keys" });
+    await guarded.register(nodeRoutes(services), { prefix: "/api/nodes" });
+    await guarded.register(peerStatusRoutes(services), { prefix: "/api/peer" });
     await guarded.register(templateRoutes(services), { prefix: "/api/templates" });
   });
   return app as unknown as FastifyInstance;

@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseSize, sizeSchema } from "@clawdspace/protocol";
+import { LabelsSchema, NodeNameSchema, parseSize, sizeSchema } from "@clawdspace/protocol";
 import { z } from "zod";
 import { parseRetention, type Retention } from "./audit/retention.js";
 
@@ -13,6 +13,28 @@ const size = (initial: string) =>
     .default(initial)
     .transform((text) => parseSize(text) ?? 0);
 const milliseconds = (initial: number) => z.coerce.number().int().min(0).default(initial);
+
+const pairsOf = (text: string): [string, string][] =>
+  text
+    .split(",")
+    .filter(Boolean)
+    .map((pair) => {
+      const [name = "", ...value] = pair.split("=");
+      return [name.trim(), value.join("=").trim()];
+    });
+
+/** undefined where the text names no nodes in the way that it should. */
+function parseNodes(text: string): { name: string; url: string }[] | undefined {
+  const pairs = pairsOf(text);
+  const valid = pairs.every(
+    ([name, url]) =>
+      NodeNameSchema.safeParse(name).success &&
+      URL.canParse(url) &&
+      /^https?:\/\/[^/?#@]+\/?$/.test(url),
+  );
+  if (!valid || new Set(pairs.map(([name]) => name)).size < pairs.length) return undefined;
+  return pairs.map(([name, url]) => ({ name, url: new URL(url).origin }));
+}
 
 const EnvironmentSchema = z.object({
   PORT: z.coerce.number().int().min(0).max(65535).default(7777),
@@ -40,6 +62,31 @@ const EnvironmentSchema = z.object({
   CLAWDSPACE_AUDIT_ROTATE: size("16m"),
   HISTORY_INGEST_MS: milliseconds(15_000),
   CLAWDSPACE_METRICS_MS: milliseconds(15_000),
+  NODES_REFRESH_MS: milliseconds(30_000),
+  CLAWDSPACE_NODES: z
+    .string()
+    .default("")
+    .transform((text, context) => {
+      const nodes = parseNodes(text);
+      if (nodes) return nodes;
+      context.addIssue('must be "name=http://host:7777" pairs with commas between, each name once');
+      return z.NEVER;
+    }),
+  CLAWDSPACE_NODE_NAME: NodeNameSchema.optional(),
+  CLAWDSPACE_NODE_TAG: z
+    .string()
+    .regex(/^tag:[a-zA-Z0-9-]+$/, 'must be a tag such as "tag:clawdspace"')
+    .optional(),
+  CLAWDSPACE_NODE_ALLOW: z
+    .string()
+    .default("")
+    .transform((text) => text.split(",").filter(Boolean)),
+  CLAWDSPACE_NODE_PORT: z.coerce.number().int().min(1).max(65535).default(7777),
+  CLAWDSPACE_NODE_LABELS: z
+    .string()
+    .default("")
+    .transform((text) => Object.fromEntries(pairsOf(text)))
+    .pipe(LabelsSchema),
   CLAWDSPACE_WEBHOOKS: z
     .string()
     .default("")
@@ -87,6 +134,17 @@ export interface Config {
   /** How often what spaces use is noted; 0 is never. */
   metricsIntervalMs: number;
   webhooks: { urls: string[]; secret: string };
+  /** How the other nodes of the fleet are found, and what this one is called among them. */
+  fleet: {
+    /** 0 looks for them once. */
+    refreshMs: number;
+    nodes: { name: string; url: string }[];
+    name: string | undefined;
+    tag: string | undefined;
+    allowed: string[];
+    port: number;
+    labels: Record<string, string>;
+  };
   /** Prefix of everything that this daemon makes in the engine. */
   namespace: string;
   /** The network of the spaces as CIDR; the engine chooses where unset. */
@@ -135,6 +193,15 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     auditRotateBytes: env.CLAWDSPACE_AUDIT_ROTATE,
     historyIngestMs: env.HISTORY_INGEST_MS,
     metricsIntervalMs: env.CLAWDSPACE_METRICS_MS,
+    fleet: {
+      refreshMs: env.NODES_REFRESH_MS,
+      nodes: env.CLAWDSPACE_NODES,
+      name: env.CLAWDSPACE_NODE_NAME,
+      tag: env.CLAWDSPACE_NODE_TAG,
+      allowed: env.CLAWDSPACE_NODE_ALLOW,
+      port: env.CLAWDSPACE_NODE_PORT,
+      labels: env.CLAWDSPACE_NODE_LABELS,
+    },
     webhooks: { urls: env.CLAWDSPACE_WEBHOOKS, secret: env.CLAWDSPACE_WEBHOOK_SECRET ?? "" },
     namespace: env.CLAWDSPACE_NAMESPACE,
     subnet: env.CLAWDSPACE_SUBNET,

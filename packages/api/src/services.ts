@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { join } from "node:path";
 import type { FastifyBaseLogger } from "fastify";
 import { HistoryIngest } from "./audit/history-ingest.js";
@@ -22,6 +23,12 @@ import { meteredEngine } from "./metrics/metered-engine.js";
 import { Metrics } from "./metrics/metrics.js";
 import { SpaceHistory } from "./metrics/space-history.js";
 import { NetworkService } from "./network/network-service.js";
+import { discover } from "./nodes/discovery.js";
+import { DrainStore } from "./nodes/drain-store.js";
+import { Fleet } from "./nodes/fleet.js";
+import { ownStatus } from "./nodes/own-status.js";
+import { PeerSessions } from "./nodes/peer-sessions.js";
+import { peerSecret } from "./nodes/proof.js";
 import { PortService } from "./ports/port-service.js";
 import { PreviewTokens } from "./ports/preview-token.js";
 import { Previews } from "./ports/previews.js";
@@ -79,6 +86,11 @@ export interface Services {
   events: EventBus;
   metrics: Metrics;
   history: SpaceHistory;
+  fleet: Fleet;
+  peers: PeerSessions;
+  drain: DrainStore;
+  /** What this node tells the others of itself. */
+  nodeStatus: () => ReturnType<typeof ownStatus>;
   /** The environment that a space was created with; empty where there is no such space. */
   envOf(space: string): Promise<Record<string, string>>;
   /** Begins the work in the background: following the engine, sweeping, putting idle spaces to sleep. */
@@ -187,6 +199,39 @@ export function createServices(
       .remove(entry)
       .catch((error: unknown) => log.warn({ err: error }, "could not remove a file"));
   });
+  const drain = new DrainStore(join(config.dataDir, "drained"));
+  const nodeStatus = () =>
+    ownStatus({
+      engine,
+      system,
+      registry,
+      images: [...new Set([config.image, config.gpuImage])],
+      labels: config.fleet.labels,
+      isDrained: () => drain.drained,
+      reservedBytes: () => 0,
+      gpus: async () => [],
+    });
+  let secret: Promise<Buffer> | undefined;
+  const fleetSecret = () => {
+    secret ??= peerSecret(ownerKey);
+    return secret;
+  };
+  const peers = new PeerSessions(fleetSecret, () => fleet.name);
+  const fleet: Fleet = new Fleet({
+    refreshMs: config.fleet.refreshMs,
+    discover: () => discover(config.fleet),
+    name: config.fleet.name ?? hostname(),
+    url: `http://127.0.0.1:${config.port}`,
+    secret: fleetSecret,
+    instance: peers.instance,
+    status: nodeStatus,
+    onChange({ node, online, reason }) {
+      log.info({ node, reason }, online ? "a node is online" : "a node is gone");
+      const type = online ? "node.online" : "node.offline";
+      events.publish({ type, actor: "system", data: { node, ...(reason ? { reason } : {}) } });
+    },
+    log,
+  });
   const tidy = async () => {
     await spaces.sweep();
     await envs.sweep(
@@ -222,6 +267,10 @@ export function createServices(
     events,
     metrics,
     history,
+    fleet,
+    peers,
+    drain,
+    nodeStatus,
     async envOf(space) {
       const entry = registry.peek(space);
       return entry ? await envs.of(entry) : {};
@@ -245,6 +294,8 @@ export function createServices(
       registry.follow();
       sleep.start();
       keeper.start();
+      await drain.load();
+      fleet.start();
       tidying = setInterval(() => {
         Promise.all([registry.refresh(), tidy()]).catch((error: unknown) =>
           log.warn({ err: error }, "could not compare with the engine"),
@@ -254,6 +305,7 @@ export function createServices(
     async stop() {
       clearInterval(tidying);
       network.stop();
+      await fleet.stop();
       await sleep.stop();
       keeper.stop();
       registry.close();

@@ -8,6 +8,10 @@ export const ERROR_STATUS = {
   not_found: 404,
   exists: 409,
   wrong_state: 409,
+  /** Two nodes have a space of that name. */
+  ambiguous: 409,
+  /** All GPUs that would do are held by spaces. */
+  gpu_busy: 409,
   precondition_failed: 412,
   too_large: 413,
   unsupported_media_type: 415,
@@ -19,6 +23,7 @@ export const ERROR_STATUS = {
   cancelled: 499,
   internal: 500,
   space_broken: 502,
+  node_unreachable: 502,
   engine_unavailable: 503,
   /** The audit log can't be written, so nothing may be changed; reads go on. */
   audit_unavailable: 503,

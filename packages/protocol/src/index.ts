@@ -7,6 +7,7 @@ export * from "./files.js";
 export * from "./git.js";
 export * from "./key.js";
 export * from "./metrics.js";
+export * from "./node.js";
 export * from "./ports.js";
 export * from "./process.js";
 export * from "./security.js";

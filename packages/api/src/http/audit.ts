@@ -145,8 +145,17 @@ async function toStart(
       ...pick(request.body, body),
       ...("bytes" in rule ? { bytes: Number(request.headers["content-length"] ?? 0) } : {}),
       ...(Object.keys(given).length > 0 ? { env: Object.keys(given) } : {}),
-      ...(LOOPBACK.test(request.ip) ? {} : { from: request.ip }),
+      ...originOf(request),
     },
+  };
+}
+
+/** Where a request came from: the client's address, and the node that passed it on. */
+function originOf({ ip, peer }: FastifyRequest): { from?: string; via?: string } {
+  const from = peer ? peer.from : ip;
+  return {
+    ...(from === undefined || LOOPBACK.test(from) ? {} : { from }),
+    ...(peer ? { via: peer.node } : {}),
   };
 }
 

@@ -3,6 +3,8 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { RateLimiterMemory } from "rate-limiter-flexible";
 import type { KeyStore } from "../keys/key-store.js";
 import type { Sessions } from "../keys/sessions.js";
+import { PEER_HEADER } from "../nodes/peer-link.js";
+import type { PeerSessions } from "../nodes/peer-sessions.js";
 import { ACCESS, checkRole, checkSpace } from "./access.js";
 
 export const SESSION_COOKIE = "clawdspace_session";
@@ -14,6 +16,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Who asks. */
     actor: Actor;
+    /** The node that passes the request on, and the client that it got it from; undefined where nobody does. */
+    peer?: { node: string; from: string | undefined } | undefined;
   }
 }
 
@@ -28,13 +32,17 @@ export class Authenticator {
   constructor(
     private readonly keys: KeyStore | undefined,
     readonly sessions: Sessions,
+    private readonly peers: PeerSessions,
   ) {}
 
   /**
    * The actor behind `Authorization: Bearer KEY`, `?key=KEY` or the session cookie.
+   * or, where another node passes the request on, the one that it names.
    * Throws `unauthorized`, `rate_limited`, or `forbidden` where a cookie comes from another site's page.
    */
   async authenticate(request: FastifyRequest): Promise<Actor> {
+    const passed = request.headers[PEER_HEADER];
+    if (typeof passed === "string") return await this.#passedOn(request, passed);
     if (!this.keys) return ANONYMOUS;
     const secret = secretOf(request);
     if (secret !== undefined) return (await this.verify(request, secret)).actor;
@@ -43,6 +51,17 @@ export class Authenticator {
     const actor = keyId === undefined ? undefined : this.keys.actorOf(keyId);
     if (!actor) throw unauthorized();
     checkSameOrigin(request);
+    return actor;
+  }
+
+  async #passedOn(request: FastifyRequest, token: string): Promise<Actor> {
+    const { method, originalUrl: path } = request;
+    const { node, from, actor, header } = await this.peers.verify(token, { method, path });
+    request.peer = { node, from };
+    // What is passed on into a space must not hold the token, nor look as if a browser had asked where none has.
+    delete request.headers[PEER_HEADER];
+    dropHeader(request.raw.rawHeaders, PEER_HEADER);
+    if (header) request.headers.authorization ??= "Bearer";
     return actor;
   }
 
@@ -71,6 +90,7 @@ const unauthorized = () => new ClawdspaceError("unauthorized", "Unauthorized");
 /** Guards every route of a scope: who asks is known and may do this, to this space. */
 export function guard(app: FastifyInstance, authenticator: Authenticator): void {
   app.decorateRequest("actor");
+  app.decorateRequest("peer");
   app.addHook("onRoute", (route) => {
     for (const method of [route.method].flat()) {
       if (method === "HEAD" || method === "OPTIONS") continue;
@@ -103,6 +123,13 @@ function checkSameOrigin(request: FastifyRequest): void {
   if (reads && upgrade === undefined) return;
   if (origin !== undefined && URL.canParse(origin) && new URL(origin).host === host) return;
   throw new ClawdspaceError("forbidden", "This request came from another site's page.");
+}
+
+/** Takes a header out of Node's list of names and values. */
+function dropHeader(raw: string[], name: string): void {
+  for (let at = raw.length - 2; at >= 0; at -= 2) {
+    if (raw[at]?.toLowerCase() === name) raw.splice(at, 2);
+  }
 }
 
 function secretOf(request: FastifyRequest): string | undefined {

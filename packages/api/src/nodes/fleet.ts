@@ -1,0 +1,312 @@
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  ClawdspaceError,
+  type Node,
+  type NodeList,
+  type NodeState,
+  type PeerStatus,
+} from "@clawdspace/protocol";
+import type { FastifyBaseLogger } from "fastify";
+import type { Discovered } from "./discovery.js";
+import { PeerFault, PeerLink, toFault } from "./peer-link.js";
+import type { Machine } from "./tailscale.js";
+
+/** How long one node may take to answer; no other waits for it. */
+const PROBE_MS = 3000;
+/** The first looks: daemons that are started together find each other before the usual time is over. */
+const SOON_MS = [1000, 3000];
+/** A machine that doesn't answer is asked less and less often, at most by this factor. */
+const MAX_BACKOFF = 8;
+/** Answers in a row after which earlier failures no longer count. */
+const STEADY = 3;
+/** A node with open streams that has been silent for so long is asked whether it lives. */
+const SILENCE_MS = 5000;
+
+export interface FleetOptions {
+  /** 0 looks once, at the start, and never again by itself. */
+  refreshMs: number;
+  discover: () => Promise<Discovered>;
+  /** This node's name where the tailnet or the list of nodes gives it none. */
+  name: string;
+  url: string;
+  secret: () => Promise<Buffer>;
+  /** Of this run of the daemon: by it a node is found to be this one. */
+  instance: string;
+  status: () => Promise<Omit<PeerStatus, "node">>;
+  onChange: (change: { node: string; online: boolean; reason: string | undefined }) => void;
+  log: FastifyBaseLogger;
+}
+
+/** Another node, or a machine that may become one. */
+export interface Peer {
+  machine: Machine;
+  link: PeerLink;
+  state: NodeState;
+  reason: string | undefined;
+  status: PeerStatus | undefined;
+  latencyMs: number | null;
+  lastSeenAt: number | undefined;
+  /** How often it has failed in a row, and how many refreshes pass before it is asked again. */
+  failures: number;
+  skip: number;
+  /** How often it has answered in a row. */
+  steady: number;
+  probing: Promise<void> | undefined;
+  /** Aborted when the node is found gone, for the requests that wait for it. */
+  gone: AbortController;
+  /** Requests under way, and when a byte of any last moved. */
+  active: number;
+  movedAt: number;
+}
+
+/** The nodes of one fleet as this one sees them: looked for and asked in the background, told from memory. */
+export class Fleet {
+  readonly #peers = new Map<string, Peer>();
+  readonly #stop = new AbortController();
+  #self: Machine;
+  #own: Omit<PeerStatus, "node"> | undefined;
+  #updatedAt = 0;
+  #problem: string | undefined;
+  #refreshing: Promise<void> | undefined;
+  #watching: NodeJS.Timeout | undefined;
+
+  constructor(private readonly options: FleetOptions) {
+    this.#self = { name: options.name, url: options.url, self: true, online: true };
+  }
+
+  /** This node's name, as the others know it. */
+  get name(): string {
+    return this.#self.name;
+  }
+
+  start(): void {
+    void (async () => {
+      const soon = [...SOON_MS];
+      do {
+        await this.refresh();
+        const usual = this.options.refreshMs || 2 ** 31 - 1;
+        const wait = Math.min(soon.shift() ?? usual, usual);
+        await delay(wait, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
+      } while (!this.#stop.signal.aborted);
+    })();
+    this.#watching = setInterval(() => this.#watch(), SILENCE_MS / 5).unref();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    clearInterval(this.#watching);
+    for (const peer of this.#peers.values()) peer.gone.abort(new Error("the daemon ends"));
+    await Promise.all([...this.#peers.values()].map(({ link }) => link.close()));
+  }
+
+  list(): NodeList {
+    return {
+      nodes: [this.#ownNode(), ...[...this.#peers.values()].map(toNode)],
+      lastUpdatedAt: this.#updatedAt,
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+    };
+  }
+
+  /** Every node but this one that can be used now. */
+  online(): Peer[] {
+    return [...this.#peers.values()].filter(({ state }) => state === "online");
+  }
+
+  /** Every node but this one. */
+  peers(): Peer[] {
+    return [...this.#peers.values()];
+  }
+
+  /** The node of a name; undefined where that is this one. Throws `not_found`, or `node_unreachable` where it isn't online. */
+  peer(name: string): Peer | undefined {
+    if (name === this.name) return undefined;
+    const peer = this.#peers.get(name);
+    if (!peer) {
+      const known = [this.name, ...this.#peers.keys()].join(", ");
+      throw new ClawdspaceError("not_found", `There is no node "${name}". There are: ${known}.`);
+    }
+    if (peer.state !== "online") throw unreachable(peer);
+    return peer;
+  }
+
+  /** Looks for nodes and asks each how it is. Resolves when all have answered or failed. Never rejects. */
+  async refresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh()
+      .catch((error: unknown) => this.options.log.error({ err: error }, "looking for nodes failed"))
+      .finally(() => {
+        this.#refreshing = undefined;
+      });
+    await this.#refreshing;
+  }
+
+  /** Asks one node anew how it is, and resolves when that is known. Never rejects. */
+  async probe(peer: Peer): Promise<void> {
+    peer.probing ??= this.#probe(peer).finally(() => {
+      peer.probing = undefined;
+    });
+    await peer.probing;
+  }
+
+  /** Takes note that a node has called: one that was gone is asked at once. */
+  heard(node: string): void {
+    const peer = this.#peers.get(node);
+    if (!peer || peer.state === "online" || peer.failures > MAX_BACKOFF) return;
+    void this.probe(peer);
+  }
+
+  async #refresh(): Promise<void> {
+    const { machines, problem } = await this.options.discover();
+    this.#problem = problem;
+    if (problem === undefined) this.#take(machines);
+    this.#own = await this.options.status().catch(() => this.#own);
+    await Promise.all(
+      this.peers().map(async (peer) => {
+        if (!peer.machine.online) return this.#lost(peer, "offline", "The tailnet says so.");
+        if (peer.skip > 0) {
+          peer.skip--;
+          return;
+        }
+        await this.probe(peer);
+      }),
+    );
+    this.#updatedAt = Date.now();
+  }
+
+  #take(machines: Machine[]): void {
+    const self = machines.find((machine) => machine.self);
+    if (self) this.#self = self;
+    const others = machines.filter((machine) => !machine.self && machine.url !== this.#self.url);
+    for (const machine of others) {
+      const known = this.#peers.get(machine.name);
+      if (known?.machine.url === machine.url) known.machine = machine;
+      else {
+        if (known) this.#drop(known);
+        this.#peers.set(machine.name, this.#make(machine));
+      }
+    }
+    const names = new Set(others.map(({ name }) => name));
+    for (const peer of this.peers()) if (!names.has(peer.machine.name)) this.#drop(peer);
+  }
+
+  #make(machine: Machine): Peer {
+    const { url, address } = machine;
+    const { secret } = this.options;
+    return {
+      machine,
+      link: new PeerLink({ url, address, secret, self: () => this.name }),
+      state: "offline",
+      reason: "It hasn't been asked yet.",
+      status: undefined,
+      latencyMs: null,
+      lastSeenAt: undefined,
+      failures: 0,
+      skip: 0,
+      steady: 0,
+      probing: undefined,
+      gone: new AbortController(),
+      active: 0,
+      movedAt: 0,
+    };
+  }
+
+  #drop(peer: Peer): void {
+    this.#lost(peer, "offline", "It is no node any more.");
+    this.#peers.delete(peer.machine.name);
+    void peer.link.close().catch(() => {});
+  }
+
+  async #probe(peer: Peer): Promise<void> {
+    const begun = performance.now();
+    const { signal } = this.#stop;
+    try {
+      const status = await peer.link.status(
+        AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)]),
+      );
+      if (peer.link.instance === this.options.instance) {
+        // The list of nodes names this one too, and so says what it is called.
+        this.#self = { ...peer.machine, self: true };
+        this.#drop(peer);
+        return;
+      }
+      peer.latencyMs = Math.round((performance.now() - begun) * 10) / 10;
+      this.#found(peer, status);
+    } catch (error) {
+      if (signal.aborted) return;
+      const { state, message } =
+        error instanceof PeerFault ? error : toFault(error, peer.machine.url);
+      this.#lost(peer, state, message);
+    }
+  }
+
+  #found(peer: Peer, status: PeerStatus): void {
+    const before = peer.state;
+    Object.assign(peer, { state: "online", reason: undefined, status, lastSeenAt: Date.now() });
+    peer.skip = 0;
+    // One that comes and goes is asked less often, until it has stayed for a while.
+    if (++peer.steady >= STEADY) peer.failures = 0;
+    if (before === "online") return;
+    peer.gone = new AbortController();
+    this.options.onChange({ node: peer.machine.name, online: true, reason: undefined });
+  }
+
+  #lost(peer: Peer, state: Exclude<NodeState, "online">, reason: string): void {
+    const before = peer.state;
+    peer.failures++;
+    peer.steady = 0;
+    peer.skip = Math.min(MAX_BACKOFF, 2 ** Math.min(peer.failures - 1, 10)) - 1;
+    Object.assign(peer, { state, reason, latencyMs: null });
+    if (before !== "online") return;
+    peer.gone.abort(unreachable(peer));
+    this.options.onChange({ node: peer.machine.name, online: false, reason });
+  }
+
+  /** Streams to a node that was cut off would wait for ever: nothing tells that their other end is gone. */
+  #watch(): void {
+    const silentSince = Date.now() - SILENCE_MS;
+    for (const peer of this.online()) {
+      if (peer.active > 0 && peer.movedAt < silentSince) {
+        peer.movedAt = Date.now();
+        void this.probe(peer);
+      }
+    }
+  }
+
+  #ownNode(): Node {
+    const { name, url } = this.#self;
+    return {
+      name,
+      url,
+      self: true,
+      status: "online",
+      state: "online",
+      latencyMs: 0,
+      ...(this.#own ? { version: this.#own.version, lastSeenAt: this.#updatedAt } : {}),
+      ...(this.#own ? { capabilities: this.#own.capabilities, load: this.#own.load } : {}),
+    };
+  }
+}
+
+/** What is answered where a node that is needed isn't there. */
+export const unreachable = ({ machine, state, reason }: Peer) =>
+  new ClawdspaceError(
+    "node_unreachable",
+    `Node "${machine.name}" can't be used (${state}): ${reason ?? "no answer"} GET /api/nodes shows all.`,
+  );
+
+function toNode(peer: Peer): Node {
+  const { machine, state, reason, status, latencyMs, lastSeenAt } = peer;
+  const online = state === "online";
+  return {
+    name: machine.name,
+    url: machine.url,
+    self: false,
+    status: online ? "online" : "offline",
+    state,
+    latencyMs,
+    ...(reason === undefined ? {} : { reason }),
+    ...(lastSeenAt === undefined ? {} : { lastSeenAt }),
+    ...(status && online
+      ? { version: status.version, capabilities: status.capabilities, load: status.load }
+      : {}),
+  };
+}
