@@ -170,7 +170,7 @@ export function createServices(
     config.historyIngestMs,
   );
   const stats = new StatsService({ engine, spaces, guests, sampler });
-  const sleep = new AutoSleep({ spaces, registry, activity, log }, config);
+  const sleep = new AutoSleep({ spaces, registry, activity, recorder, log }, config);
   const keeper = new ProcessKeeper(hosts, log);
   const processes = new ProcessService(spaces, hosts, keeper);
   registry.onAdded((entry) => keeper.found(entry));

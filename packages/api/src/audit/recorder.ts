@@ -74,7 +74,7 @@ export class Recorder {
     }
     for (const listener of this.#listeners) listener.began(started);
     return new Operation(started, secrets, async (event) => {
-      await this.#log(event);
+      if (event) await this.#log(event);
       pending.end(request);
     });
   }
@@ -134,7 +134,8 @@ export class Operation {
   constructor(
     private readonly started: Started,
     private readonly secrets: readonly string[],
-    private readonly log: (event: AuditInput) => Promise<void>,
+    /** Ends it, with its event where there is one. */
+    private readonly end: (event?: AuditInput) => Promise<void>,
   ) {}
 
   get space(): string | undefined {
@@ -152,6 +153,12 @@ export class Operation {
     return this.#finished;
   }
 
+  /** Forgets it: nothing was done. */
+  async cancel(): Promise<void> {
+    this.#finished ??= this.end();
+    await this.#finished;
+  }
+
   get isFinished(): boolean {
     return this.#finished !== undefined;
   }
@@ -159,7 +166,7 @@ export class Operation {
   async #finish(outcome: Outcome): Promise<void> {
     const { type, space, actor, meta, request } = this.started;
     const durationMs = Math.round((performance.now() - this.#startedAt) * 10) / 10;
-    await this.log({ type, space, actor, meta: { ...meta, ...outcome, durationMs, request } });
+    await this.end({ type, space, actor, meta: { ...meta, ...outcome, durationMs, request } });
   }
 }
 

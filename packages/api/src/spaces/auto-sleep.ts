@@ -1,4 +1,6 @@
 import type { FastifyBaseLogger } from "fastify";
+import type { Recorder } from "../audit/recorder.js";
+import { EngineError } from "../engine/engine.js";
 import { readCgroupStats } from "../system/cgroup-stats.js";
 import type { ActivityStore } from "./activity-store.js";
 import type { SpaceRegistry } from "./registry.js";
@@ -9,11 +11,14 @@ const MIN_CHECK_MS = 100;
 const MAX_CHECK_MS = 10_000;
 /** A space that uses more than this share of one CPU is at work, whoever started it. */
 const BUSY_CPU_SHARE = 0.05;
+/** A stop takes seconds; one that hangs must not keep all others awake. */
+const AT_ONCE = 8;
 
 interface Parts {
   spaces: SpaceService;
   registry: SpaceRegistry;
   activity: ActivityStore;
+  recorder: Pick<Recorder, "begin">;
   log: FastifyBaseLogger;
 }
 
@@ -24,11 +29,14 @@ interface Times {
   stopAfterMs: number;
 }
 
-/** Puts spaces to sleep that nobody uses. One timer serves all. */
+/** Puts spaces to sleep that nobody uses. One timer serves all; the shortest timeout of those awake sets its pace. */
 export class AutoSleep {
   readonly #cpu = new Map<string, { nanos: number; at: number }>();
   #timer: NodeJS.Timeout | undefined;
-  #checking = false;
+  /** When the timer is due. */
+  #due = 0;
+  #stopped = false;
+  #looked = false;
 
   constructor(
     private readonly parts: Parts,
@@ -36,27 +44,65 @@ export class AutoSleep {
   ) {}
 
   start(): void {
-    const shortest = Math.min(this.times.idleTimeoutMs || MAX_CHECK_MS * 4, MAX_CHECK_MS * 4);
-    this.#timer = setInterval(() => void this.#tick(), Math.max(MIN_CHECK_MS, shortest / 4));
-    this.#timer.unref();
+    const { registry } = this.parts;
+    registry.onAdded((entry) => this.#noLaterThan(entry));
+    registry.onChange(({ entry }) => this.#noLaterThan(entry));
+    this.#schedule(MAX_CHECK_MS);
+  }
+
+  #schedule(ms: number): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#timer);
+    this.#due = Date.now() + ms;
+    this.#timer = setTimeout(() => void this.#tick(), ms).unref();
+  }
+
+  #noLaterThan(entry: SpaceEntry): void {
+    const ms = this.#checkAfter(entry);
+    if (Date.now() + ms < this.#due) this.#schedule(ms);
+  }
+
+  /** How long a space can be left alone until it is looked at. */
+  #checkAfter({ state, spec }: SpaceEntry): number {
+    const timeout =
+      state === "running"
+        ? (spec.sleep?.idleTimeoutMs ?? this.times.idleTimeoutMs)
+        : state === "paused"
+          ? this.times.stopAfterMs
+          : 0;
+    if (timeout === 0) return MAX_CHECK_MS;
+    return Math.min(MAX_CHECK_MS, Math.max(MIN_CHECK_MS, timeout / 4));
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#save();
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    // Before the engine has told which spaces there are, what is in the file is all that is known.
+    if (this.#looked) await this.#save();
   }
 
   async #tick(): Promise<void> {
-    if (this.#checking) return;
-    this.#checking = true;
+    // Until this round has ended there is no next one.
+    this.#due = 0;
+    const { registry, log } = this.parts;
     try {
-      for (const entry of await this.parts.registry.all()) await this.#check(entry);
+      const waiting = await registry.all();
+      this.#looked = true;
+      const work = async () => {
+        for (let entry = waiting.pop(); entry; entry = waiting.pop()) {
+          await this.#check(entry).catch((error: unknown) =>
+            log.warn({ err: error, space: entry?.name }, "could not put a space to sleep"),
+          );
+        }
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, work));
       await this.#save();
     } catch (error) {
-      this.parts.log.warn({ err: error }, "could not look for idle spaces");
-    } finally {
-      this.#checking = false;
+      log.warn({ err: error }, "could not look for idle spaces");
     }
+    this.#schedule(
+      Math.min(MAX_CHECK_MS, ...registry.known().map((entry) => this.#checkAfter(entry))),
+    );
   }
 
   async #save(): Promise<void> {
@@ -64,20 +110,45 @@ export class AutoSleep {
   }
 
   async #check(entry: SpaceEntry): Promise<void> {
-    const { spaces, log } = this.parts;
+    const { spaces } = this.parts;
     if (entry.uses > 0) return;
     const idleTimeoutMs = entry.spec.sleep?.idleTimeoutMs ?? this.times.idleTimeoutMs;
     if (entry.state === "running" && idleTimeoutMs > 0) {
       const work = await this.#work(entry);
       if (work === "busy") entry.touch();
       if (work !== "idle") return;
-      if (await spaces.pauseIfIdle(entry, before(idleTimeoutMs))) {
-        log.info({ space: entry.name }, "paused an idle space");
-      }
+      await this.#toSleep("space.pause", entry, idleTimeoutMs, (since) =>
+        spaces.pauseIfIdle(entry, since),
+      );
     } else if (entry.state === "paused" && this.times.stopAfterMs > 0) {
-      if (await spaces.stopIfIdle(entry, before(this.times.stopAfterMs))) {
-        log.info({ space: entry.name }, "stopped a space that slept for long");
-      }
+      await this.#toSleep("space.stop", entry, this.times.stopAfterMs, (since) =>
+        spaces.stopIfIdle(entry, since),
+      );
+    }
+  }
+
+  /** Does it and logs it, where the space is idle; while nothing can be logged it stays as it is. */
+  async #toSleep(
+    type: "space.pause" | "space.stop",
+    entry: SpaceEntry,
+    idleMs: number,
+    sleep: (idleSince: Date) => Promise<boolean>,
+  ): Promise<void> {
+    const idleSince = new Date(Date.now() - idleMs);
+    if (entry.lastActivity >= idleSince) return;
+    const operation = await this.parts.recorder.begin({
+      type,
+      space: entry.name,
+      actor: "system",
+      meta: { reason: "idle", idleSince: entry.lastActivity.toISOString() },
+    });
+    try {
+      if (await sleep(idleSince)) await operation.finish();
+      else await operation.cancel();
+    } catch (error) {
+      const code = error instanceof EngineError ? "engine_unavailable" : "internal";
+      await operation.finish({ outcome: "error", code });
+      throw error;
     }
   }
 
@@ -98,5 +169,3 @@ export class AutoSleep {
     this.#cpu.delete(entry.id);
   }
 }
-
-const before = (milliseconds: number) => new Date(Date.now() - milliseconds);

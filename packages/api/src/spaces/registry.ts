@@ -223,7 +223,7 @@ export class SpaceRegistry {
     const state = STATE_AFTER[event.action];
     if (event.action === "destroy") this.drop(entry);
     else if (event.action === "oom") this.#tell("oom", entry, event.time);
-    else if (state) {
+    else if (state && !(state === "running" && entry.fallingAsleep)) {
       entry.setState(state, event.time);
       this.#tellState(entry, state, event.time);
     }

@@ -16,6 +16,8 @@ export class SpaceEntry {
   imageEnv: Record<string, string> = {};
   /** Requests and processes that need the space awake. */
   uses = 0;
+  /** Sleep has begun: who needs the space awake from now on waits until it sleeps, and wakes it. */
+  fallingAsleep = false;
   #idle: (() => void)[] = [];
   readonly #onState = new Set<(state: ContainerState) => void>();
 
@@ -37,6 +39,8 @@ export class SpaceEntry {
   /** Takes a state as of a moment; what is older than the state known already is ignored. */
   setState(state: ContainerState, at = new Date()): void {
     if (at < this.#stateSince) return;
+    // An engine's word from before the sleep, or of the moment in which a paused space runs so that it can be stopped.
+    if (this.fallingAsleep && state === "running") return;
     const changed = this.#state !== state;
     this.#state = state;
     this.#stateSince = at;

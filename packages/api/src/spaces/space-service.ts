@@ -170,8 +170,10 @@ export class SpaceService {
     await this.#lock.run(name, async () => {
       const entry = await this.find(name);
       if (entry.state !== "running") return;
-      await entry.idle(PAUSE_GRACE_MS);
-      await this.#freeze(entry);
+      await this.#toSleep(entry, "paused", async () => {
+        await entry.idle(PAUSE_GRACE_MS);
+        await this.#freeze(entry);
+      });
     });
   }
 
@@ -180,7 +182,7 @@ export class SpaceService {
     return await this.#lock.run(entry.name, async () => {
       const idle = entry.uses === 0 && entry.lastActivity < idleSince;
       if (!idle || entry.state !== "running" || !this.parts.registry.has(entry)) return false;
-      await this.#freeze(entry);
+      await this.#toSleep(entry, "paused", () => this.#freeze(entry));
       return true;
     });
   }
@@ -190,15 +192,12 @@ export class SpaceService {
     return await this.#lock.run(entry.name, async () => {
       const idle = entry.uses === 0 && entry.lastActivity < idleSince;
       if (!idle || entry.state !== "paused" || !this.parts.registry.has(entry)) return false;
-      entry.setState("stopped");
-      try {
+      await this.#toSleep(entry, "stopped", async () => {
         // Only what runs can end in order.
         await this.parts.engine.unpauseContainer(entry.id);
         await this.parts.engine.stopContainer(entry.id, STOP_GRACE_SECONDS);
-      } catch (error) {
-        await this.#reread(entry);
-        throw error;
-      }
+        entry.setState("stopped");
+      });
       return true;
     });
   }
@@ -222,6 +221,8 @@ export class SpaceService {
   /** As `use`, for a use that outlives one call: the space stays awake until `release` is called. */
   async acquire(name: string): Promise<{ entry: SpaceEntry; release: () => void }> {
     const entry = await this.find(name);
+    // Not a use yet: a pause that waits for those that were there before it need not wait for this one.
+    if (entry.fallingAsleep) await this.#lock.run(entry.name, async () => entry.touch());
     const release = entry.hold();
     try {
       await this.#wake(entry);
@@ -389,32 +390,56 @@ export class SpaceService {
     await this.parts.disks.remove(volume);
   }
 
+  /** Puts a space to sleep, under its lock. Where that fails its state is what the engine says. */
+  async #toSleep(
+    entry: SpaceEntry,
+    to: "paused" | "stopped",
+    sleep: () => Promise<void>,
+  ): Promise<void> {
+    entry.fallingAsleep = true;
+    try {
+      await sleep();
+      entry.fallingAsleep = false;
+    } catch (error) {
+      entry.fallingAsleep = false;
+      const found = await this.#reread(entry);
+      if (found === "running" || (found === "paused" && to === "stopped")) throw error;
+    }
+  }
+
   async #freeze(entry: SpaceEntry): Promise<void> {
     entry.setState("paused");
-    try {
-      await this.parts.engine.pauseContainer(entry.id);
-    } catch (error) {
-      if ((await this.#reread(entry)) === "running") throw error;
-    }
+    await this.parts.engine.pauseContainer(entry.id);
+    // What the engine listed meanwhile may be from before.
+    entry.setState("paused");
   }
 
   /** All who need a sleeping space wait for the same wake: the first one in does it, the others find it awake. */
   async #wake(entry: SpaceEntry): Promise<void> {
-    if (entry.state === "running") return;
+    if (entry.state === "running" && !entry.fallingAsleep) return;
     await this.#lock.run(entry.name, async () => {
       if (!this.parts.registry.has(entry)) {
         throw new ClawdspaceError("not_found", `The space "${entry.name}" was removed.`);
       }
-      if (entry.state === "running") return;
-      const { engine } = this.parts;
+      const before = entry.state;
+      if (before === "running") return;
       try {
-        if (entry.state === "paused") await engine.unpauseContainer(entry.id);
-        else await this.#restart(entry);
-        entry.setState("running");
+        await this.#awaken(entry);
       } catch (error) {
-        if ((await this.#reread(entry)) !== "running") throw error;
+        const found = await this.#reread(entry);
+        // It was stopped, or paused, behind our back: then it is woken from that.
+        if (found !== undefined && found !== "running" && found !== before) {
+          return await this.#awaken(entry);
+        }
+        if (found !== "running") throw error;
       }
     });
+  }
+
+  async #awaken(entry: SpaceEntry): Promise<void> {
+    if (entry.state === "paused") await this.parts.engine.unpauseContainer(entry.id);
+    else await this.#restart(entry);
+    entry.setState("running");
   }
 
   async #restart(entry: SpaceEntry): Promise<void> {
