@@ -8,7 +8,7 @@ import {
 import { tryRun } from "./run.mjs";
 
 /** What the tests use beyond what `npm start` needs: a browser, the fuzzer's compiler and network tools. */
-const TOOLS = ["chromium", "clang", "iproute2"];
+const TOOLS = ["chromium", "clang", "iproute2", "openssl"];
 
 /** Taken along where the distribution has it. */
 const OPTIONAL_TOOLS = ["runsc"];

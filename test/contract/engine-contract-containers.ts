@@ -70,6 +70,23 @@ export function containerContract(bench: Bench): void {
       await expect(engine.unpauseContainer(id)).rejects.toMatchObject(conflict);
     });
 
+    test("limits are set anew while it runs and while it is paused", async () => {
+      const { engine } = bench;
+      const id = await bench.running("limits");
+      const limits = { memoryBytes: 128 * 1024 ** 2, cpus: 0.5, pids: 32 };
+      await engine.updateLimits(id, limits);
+      expect((await engine.inspectContainer(id)).security).toMatchObject({
+        ...limits,
+        memorySwapBytes: limits.memoryBytes,
+      });
+      await engine.pauseContainer(id);
+      await engine.updateLimits(id, { ...limits, cpus: 1, memoryBytes: 64 * 1024 ** 2 });
+      expect(await engine.inspectContainer(id)).toMatchObject({
+        state: "paused",
+        security: { cpus: 1, memoryBytes: 64 * 1024 ** 2, pids: 32 },
+      });
+    });
+
     test("every call on an unknown container says not_found", async () => {
       const { engine } = bench;
       const missing = { name: "EngineError", kind: "not_found" };
@@ -80,6 +97,8 @@ export function containerContract(bench: Bench): void {
       await expect(engine.pauseContainer(id)).rejects.toMatchObject(missing);
       await expect(engine.unpauseContainer(id)).rejects.toMatchObject(missing);
       await expect(engine.renameContainer(id, bench.name("x"))).rejects.toMatchObject(missing);
+      const limits = { memoryBytes: 64 * 1024 ** 2, cpus: 1, pids: 64 };
+      await expect(engine.updateLimits(id, limits)).rejects.toMatchObject(missing);
       await expect(engine.stats(id)).rejects.toMatchObject(missing);
       await expect(engine.attach(id)).rejects.toMatchObject(missing);
       await expect(engine.readArchive(id, "/")).rejects.toMatchObject(missing);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { tarOf } from "../../packages/api/src/engine/tar.js";
 import type { Bench } from "./engine-contract.js";
 
 const MOUNT = { target: "/workspace", readonly: false, copyUp: true };
@@ -26,6 +27,37 @@ export function volumeContract(bench: Bench): void {
       expect(found).toHaveLength(1);
       expect(found[0]?.labels).toEqual({ ...ours, first: "1" });
       expect(found[0]?.createdAt).toBeInstanceOf(Date);
+    });
+
+    test("making one tells what it is then, and so does looking for it", async () => {
+      const { engine, ours } = bench;
+      const name = bench.name("vol-told");
+      expect(await engine.findVolume(name)).toBeUndefined();
+      const made = await engine.createVolume(name, { ...ours, first: "1" });
+      expect(made).toMatchObject({ name, labels: { ...ours, first: "1" } });
+      expect(made.mountpoint).toMatch(/^\//);
+      const again = await engine.createVolume(name, { ...ours, second: "2" }, made.mountpoint);
+      expect(again).toMatchObject({ name, labels: { ...ours, first: "1" } });
+      expect(await engine.findVolume(name)).toMatchObject({ mountpoint: made.mountpoint });
+    });
+
+    test("one that is another's folder has its files, and leaves them when it is removed", async () => {
+      const { engine, ours } = bench;
+      const [source, alias] = [bench.name("vol-behind"), bench.name("vol-alias")];
+      const behind = await bench.running("vol-behind", {
+        volumes: [{ ...MOUNT, source, labels: ours }],
+      });
+      const { mountpoint } = await engine.createVolume(source, ours);
+      await engine.createVolume(alias, { ...ours, "contract.alias": source }, mountpoint);
+      const other = await bench.running("vol-alias", {
+        volumes: [{ ...MOUNT, source: alias, labels: ours }],
+      });
+      const note = await tarOf([{ name: "note", mode: 0o644, data: Buffer.from("kept\n") }]);
+      await engine.writeArchive(other, "/workspace", note);
+      expect(await engine.statPath(behind, "/workspace/note")).toMatchObject({ size: 5 });
+      await engine.removeContainer(other);
+      await engine.removeVolume(alias);
+      expect(await engine.statPath(behind, "/workspace/note")).toMatchObject({ size: 5 });
     });
 
     test("a volume in use can't be removed, whatever the container's state", async () => {

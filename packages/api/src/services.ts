@@ -16,6 +16,7 @@ import { SearchService } from "./files/search-service.js";
 import { Transfers } from "./files/transfers.js";
 import { WatchService } from "./files/watch-service.js";
 import { WorkspacePath } from "./files/workspace-path.js";
+import { GitRunner } from "./git/git-runner.js";
 import { GitService } from "./git/git-service.js";
 import { KeyStore } from "./keys/key-store.js";
 import { measureExecs } from "./metrics/exec-metrics.js";
@@ -127,7 +128,7 @@ export function createServices(
   });
   const system = new SystemService(engine, config.dataDir);
   const commands = new CommandRunner(hosts);
-  const git = new GitService(commands);
+  const git = new GitService(new GitRunner(commands));
   const writeFile = async (entry: SpaceEntry, path: string, data: Buffer) => {
     const { bytes } = WorkspacePath.fromBytes(Buffer.from(path));
     await (await access.of(entry)).writeAll(bytes, data, { mode: 0o600 });

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { SpaceNameSchema } from "./space.js";
 
 /** `noun.verb`, with more nouns in front where there are some: "space.file.write". */

@@ -1,13 +1,17 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** Every error code the API answers with, and the HTTP status that carries it. */
 export const ERROR_STATUS = {
   invalid_request: 400,
   unauthorized: 401,
+  /** Another server, a git remote, refused the credentials; the key of this API is fine. */
+  git_auth_failed: 401,
   forbidden: 403,
   not_found: 404,
   exists: 409,
   wrong_state: 409,
+  /** A git remote or the work tree has changes that this would overwrite. */
+  git_conflict: 409,
   /** Two nodes have a space of that name. */
   ambiguous: 409,
   /** All GPUs that would do are held by spaces. */
@@ -23,6 +27,8 @@ export const ERROR_STATUS = {
   cancelled: 499,
   internal: 500,
   space_broken: 502,
+  /** Nothing answers at the address; a client's own finding. */
+  unreachable: 502,
   node_unreachable: 502,
   engine_unavailable: 503,
   /** The audit log can't be written, so nothing may be changed; reads go on. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { SpaceNameSchema } from "./space.js";
 
 /** Everything that GET /api/events and webhooks tell of. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { EnvSchema } from "./space.js";
 
 const noNul = z.string().refine((text) => !text.includes("\0"), "must not hold NUL characters");

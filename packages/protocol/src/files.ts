@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { WorkspacePathSchema } from "./space.js";
 
 /** The most that a file's content may be inside JSON; the raw routes have no limit. */

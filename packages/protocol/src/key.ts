@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a key may do: a viewer reads, an agent uses spaces, an admin does everything. */
 export const RoleSchema = z.enum(["viewer", "agent", "admin"]);

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a space used at one moment; what is "per second" is the mean since the point before. */
 export const MetricsPointSchema = z.object({

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { CapabilitiesSchema } from "./system.js";
 
 export const NodeNameSchema = z

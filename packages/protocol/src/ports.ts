@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { SpaceParamsSchema } from "./space.js";
 
 /** A TCP port as it stands in a path. */

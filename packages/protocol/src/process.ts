@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ErrorBodySchema } from "./errors.js";
 import { CommandOptionsSchema, CommandSchema } from "./exec.js";
 import { SpaceNameSchema } from "./space.js";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What confines a space, as read back from the engine, and what its network policy comes to. */
 export const SpaceSecuritySchema = z

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ErrorBodySchema } from "./errors.js";
 import { SpaceSecuritySchema } from "./security.js";
 import { sizeSchema } from "./size.js";
@@ -38,6 +38,13 @@ export const ImageReferenceSchema = z
     "is no valid image reference",
   );
 
+/** A credential for one request; it is never kept. */
+export const GitTokenSchema = z
+  .string()
+  .min(1)
+  .max(4096)
+  .regex(/^[\x21-\x7e]+$/, "holds characters that no token has");
+
 const GIT_REF = /^(?!-)(?!.*\.\.)[^\s~^:?*[\\\x00-\x20\x7f]+$/;
 export const GitBranchSchema = z
   .string()
@@ -52,6 +59,30 @@ export const RepoUrlSchema = z
     /^(https:\/\/[^\s/]+\/\S+|[A-Za-z0-9._-]+@[A-Za-z0-9][A-Za-z0-9.-]*:[^\s-]\S*)$/,
     "must be https://… or user@host:path",
   );
+
+/** How a repository is cloned; the fields of a create begin with "repo". */
+export const cloneOptions = {
+  depth: z
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .optional()
+    .describe("Shallow: so many commits of one branch"),
+  submodules: z.boolean().optional().describe("With the repository's submodules (default false)"),
+  lfs: z
+    .boolean()
+    .optional()
+    .describe("With the files kept in Git LFS, where the image has it (default true)"),
+};
+const CLONE_FIELDS = [
+  "repoBranch",
+  "repoDest",
+  "repoDepth",
+  "repoSubmodules",
+  "repoLfs",
+  "gitToken",
+] as const;
 
 export const SpaceStatusSchema = z.enum(["running", "paused", "stopped"]);
 export type SpaceStatus = z.infer<typeof SpaceStatusSchema>;
@@ -114,6 +145,12 @@ export const CreateSpaceRequestSchema = z
     repoUrl: RepoUrlSchema.optional(),
     repoBranch: GitBranchSchema.optional(),
     repoDest: noNul("repoDest").min(1).max(255).optional(),
+    repoDepth: cloneOptions.depth,
+    repoSubmodules: cloneOptions.submodules,
+    repoLfs: cloneOptions.lfs,
+    gitToken: GitTokenSchema.optional().describe(
+      "For the clone alone; it is kept nowhere. Without it env.GITHUB_TOKEN, or the node's own gh, serves for GitHub",
+    ),
     labels: LabelsSchema.optional(),
     description: z.string().max(1000).optional(),
     idempotencyKey: z
@@ -133,9 +170,12 @@ export const CreateSpaceRequestSchema = z
     path: ["envFileBase64"],
     message: "give either envFileText or envFileBase64, not both",
   })
-  .refine((body) => body.repoUrl !== undefined || (!body.repoBranch && !body.repoDest), {
-    path: ["repoUrl"],
-    message: "is needed with repoBranch or repoDest",
+  .superRefine((body, context) => {
+    if (body.repoUrl !== undefined) return;
+    for (const key of CLONE_FIELDS) {
+      if (body[key] === undefined) continue;
+      context.addIssue({ code: "custom", path: ["repoUrl"], message: `is needed with ${key}` });
+    }
   })
   .meta({ id: "CreateSpaceRequest" });
 export type CreateSpaceRequest = z.infer<typeof CreateSpaceRequestSchema>;

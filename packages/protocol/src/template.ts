@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { durationSchema } from "./duration.js";
 import { sizeSchema } from "./size.js";
 import { EnvSchema, ImageReferenceSchema, MIN_MEMORY_BYTES } from "./space.js";

@@ -9,9 +9,11 @@ import {
   toDetails,
   toEngineError,
   toEvent,
+  toLimits,
   toPathStat,
   toStats,
   toSummary,
+  toVolume,
 } from "./docker-mapping.js";
 import { toNetwork, toNetworkOptions } from "./docker-network.js";
 import { hasSeccomp, toMissingLimits } from "./docker-security.js";
@@ -22,6 +24,7 @@ import type {
   EngineEvent,
   EngineExec,
   EngineExecSpec,
+  Limits,
   NetworkSpec,
   PullProgress,
 } from "./engine.js";
@@ -127,25 +130,32 @@ export class DockerEngine implements Engine {
     await call("Naming the container", () => this.#docker.getContainer(id).rename({ name }));
   }
 
+  async updateLimits(id: string, limits: Limits) {
+    await call("Setting the container's limits", () =>
+      this.#docker.getContainer(id).update(toLimits(limits)),
+    );
+  }
+
   async listVolumes(labels: Record<string, string>) {
     const { Volumes } = await call("Listing volumes", () =>
       this.#docker.listVolumes({ filters: JSON.stringify(labelFilter(labels)) }),
     );
-    return (Volumes ?? []).map((volume) => {
-      const created = (volume as { CreatedAt?: string }).CreatedAt;
-      return {
-        name: volume.Name,
-        labels: volume.Labels ?? {},
-        createdAt: created ? new Date(created) : undefined,
-      };
-    });
+    return (Volumes ?? []).map(toVolume);
+  }
+
+  async findVolume(name: string) {
+    const volume = await call("Inspecting the volume", () =>
+      unlessStatus(404, this.#docker.getVolume(name).inspect()),
+    );
+    return volume && toVolume(volume);
   }
 
   async createVolume(name: string, labels: Record<string, string>, folder?: string) {
     const DriverOpts = folder ? { type: "none", o: "bind", device: folder } : {};
-    await call("Creating the volume", () =>
-      this.#docker.createVolume({ Name: name, Labels: labels, DriverOpts }),
-    );
+    return await call("Creating the volume", async () => {
+      const volume = await this.#docker.createVolume({ Name: name, Labels: labels, DriverOpts });
+      return toVolume(await this.#docker.getVolume(volume.name).inspect());
+    });
   }
 
   async removeVolume(name: string) {

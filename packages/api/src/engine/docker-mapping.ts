@@ -8,9 +8,11 @@ import type {
   ContainerSummary,
   EngineErrorKind,
   EngineEvent,
+  Limits,
   PathStat,
   Tmpfs,
   VolumeMount,
+  VolumeSummary,
 } from "./engine.js";
 import { EngineError } from "./engine.js";
 
@@ -40,10 +42,7 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
       ...(spec.runtime ? { Runtime: spec.runtime } : {}),
       ...(spec.dns ? { Dns: spec.dns } : {}),
       ReadonlyRootfs: spec.readonlyRootfs,
-      Memory: spec.memoryBytes,
-      MemorySwap: spec.memoryBytes,
-      NanoCpus: Math.round(spec.cpus * 1e9),
-      PidsLimit: spec.pids,
+      ...toLimits(spec),
       NetworkMode: spec.network,
       IpcMode: "private",
       LogConfig: { Type: "none", Config: {} },
@@ -59,6 +58,24 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
           },
         }
       : {}),
+  };
+}
+
+/** Limits as Docker's create and update calls take them. Memory and swap together are no more than the memory. */
+export const toLimits = ({ memoryBytes, cpus, pids }: Limits) => ({
+  Memory: memoryBytes,
+  MemorySwap: memoryBytes,
+  NanoCpus: Math.round(cpus * 1e9),
+  PidsLimit: pids,
+});
+
+export function toVolume(info: Docker.VolumeInspectInfo): VolumeSummary {
+  const created = (info as { CreatedAt?: string }).CreatedAt;
+  return {
+    name: info.Name,
+    mountpoint: info.Mountpoint,
+    labels: info.Labels ?? {},
+    createdAt: created ? new Date(created) : undefined,
   };
 }
 

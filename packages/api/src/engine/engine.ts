@@ -23,13 +23,21 @@ export interface Engine {
   removeContainer(id: string): Promise<void>;
   /** Works on a running container too. Throws `conflict` where the new name is taken. */
   renameContainer(id: string, name: string): Promise<void>;
+  /** Sets limits anew, also where it runs or is paused; swap stays refused. */
+  updateLimits(id: string, limits: Limits): Promise<void>;
 
   listVolumes(labels: Record<string, string>): Promise<VolumeSummary[]>;
+  /** undefined where there is no such volume. */
+  findVolume(name: string): Promise<VolumeSummary | undefined>;
   /**
-   * Creating a volume that exists changes nothing.
+   * Creating a volume that exists changes nothing. Returns the volume as it is then.
    * @param folder an existing folder of the engine's node that the volume is, in place of one of the engine's own
    */
-  createVolume(name: string, labels: Record<string, string>, folder?: string): Promise<void>;
+  createVolume(
+    name: string,
+    labels: Record<string, string>,
+    folder?: string,
+  ): Promise<VolumeSummary>;
   /** Removing what is gone is no error. Throws `conflict` while a container uses it. */
   removeVolume(name: string): Promise<void>;
 
@@ -162,7 +170,14 @@ export interface ContainerSecurity {
   hostMounts: string[];
 }
 
-export interface ContainerSpec {
+/** What a container may use at most. */
+export interface Limits {
+  memoryBytes: number;
+  cpus: number;
+  pids: number;
+}
+
+export interface ContainerSpec extends Limits {
   name: string;
   image: string;
   command: string[];
@@ -171,9 +186,6 @@ export interface ContainerSpec {
   workdir: string;
   hostname: string;
   labels: Record<string, string>;
-  memoryBytes: number;
-  cpus: number;
-  pids: number;
   volumes: VolumeMount[];
   tmpfs: Tmpfs[];
   /** "none", "host", "bridge" or the name of a network. */
@@ -233,6 +245,8 @@ export interface NetworkSummary {
 
 export interface VolumeSummary {
   name: string;
+  /** The folder of the engine's node that holds its files. */
+  mountpoint: string;
   createdAt: Date | undefined;
   labels: Record<string, string>;
 }

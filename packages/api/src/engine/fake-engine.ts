@@ -10,9 +10,11 @@ import type {
   EngineExecSpec,
   EngineInfo,
   ImageSummary,
+  Limits,
   NetworkSpec,
   NetworkSummary,
   PullProgress,
+  VolumeSummary,
 } from "./engine.js";
 import { EngineError } from "./engine.js";
 import { fakeRead, fakeStat, fakeWrite } from "./fake-archive.js";
@@ -36,10 +38,9 @@ COMMIT
 @@bridge 1
 `;
 
-interface FakeVolume {
-  name: string;
-  labels: Record<string, string>;
-  createdAt: Date;
+interface FakeVolume extends VolumeSummary {
+  /** Where its files are, if not in a folder of its own. */
+  folder: string | undefined;
 }
 
 /**
@@ -130,8 +131,8 @@ export class FakeEngine implements Engine {
     const root = join(this.folder, randomBytes(8).toString("hex"));
     const mounts = new Map([["/", root]]);
     for (const { source, target, labels } of spec.volumes) {
-      await this.#makeVolume(source, labels);
-      mounts.set(target, this.#volumeFolder(source));
+      const { folder, mountpoint } = await this.#makeVolume(source, labels);
+      mounts.set(target, folder ?? mountpoint);
     }
     // Nothing of a fake may reach this machine's own network, whatever it was told to do there.
     const played =
@@ -195,14 +196,24 @@ export class FakeEngine implements Engine {
     this.#tell("rename", container);
   }
 
+  async updateLimits(id: string, limits: Limits) {
+    await this.#enter("updateLimits");
+    Object.assign(this.#find(id).spec, limits);
+  }
+
   async listVolumes(labels: Record<string, string>) {
     await this.#enter("listVolumes");
     return [...this.#volumes.values()].filter((volume) => carries(volume.labels, labels));
   }
 
-  async createVolume(name: string, labels: Record<string, string>) {
+  async findVolume(name: string) {
+    await this.#enter("findVolume");
+    return this.#volumes.get(name);
+  }
+
+  async createVolume(name: string, labels: Record<string, string>, folder?: string) {
     await this.#enter("createVolume");
-    await this.#makeVolume(name, labels);
+    return await this.#makeVolume(name, labels, folder);
   }
 
   async removeVolume(name: string) {
@@ -355,10 +366,19 @@ export class FakeEngine implements Engine {
 
   #volumeFolder = (name: string) => join(this.folder, "volumes", name);
 
-  async #makeVolume(name: string, labels: Record<string, string>): Promise<void> {
+  async #makeVolume(
+    name: string,
+    labels: Record<string, string>,
+    folder?: string,
+  ): Promise<FakeVolume> {
     if (!NAME.test(name)) throw new EngineError("invalid", `invalid volume name: ${name}`);
-    if (!this.#volumes.has(name)) this.#volumes.set(name, { name, labels, createdAt: new Date() });
-    await mkdir(this.#volumeFolder(name), { recursive: true });
+    const existing = this.#volumes.get(name);
+    if (existing) return existing;
+    const mountpoint = this.#volumeFolder(name);
+    const volume = { name, labels, mountpoint, createdAt: new Date(), folder };
+    this.#volumes.set(name, volume);
+    await mkdir(mountpoint, { recursive: true });
+    return volume;
   }
 
   #tell(action: string, { id, labels, name, image }: FakeContainer): void {

@@ -1,16 +1,29 @@
 import { execFileSync } from "node:child_process";
 import { expect, it } from "vitest";
-import { gitEnv, maskTokens, splitCredentials } from "./credentials.js";
+import { credentialsFor, gitEnv, maskTokens, splitCredentials } from "./credentials.js";
 
 const base = { PATH: process.env.PATH ?? "", HOME: "/nonexistent" };
 
 it("answers git's question for a password from the environment alone", () => {
-  const env = gitEnv("s3cr3t-t0ken", "me");
-  const answer = execFileSync("git", ["credential", "fill"], {
-    env: { ...base, ...env },
-    input: "protocol=https\nhost=git.example\n\n",
-  }).toString();
-  expect(answer).toContain("username=me\npassword=s3cr3t-t0ken");
+  const env = gitEnv(credentialsFor("https://git.example:8443/a/b", "s3cr3t-t0ken", "me"));
+  const fill = (question: string) =>
+    execFileSync("git", ["credential", "fill"], {
+      env: { ...base, ...env },
+      input: `${question}\n\n`,
+      stdio: "pipe",
+    }).toString();
+  expect(fill("protocol=https\nhost=git.example:8443")).toContain(
+    "username=me\npassword=s3cr3t-t0ken",
+  );
+  // No other server, port or scheme gets it, wherever a submodule or a redirect leads.
+  for (const [protocol, host] of [
+    ["https", "git.example"],
+    ["https", "evil.example:8443"],
+    ["https", "git.example:8443.evil.example"],
+    ["http", "git.example:8443"],
+  ]) {
+    expect(fill(`protocol=${protocol}\nhost=${host}`)).not.toContain("s3cr3t");
+  }
   // What git keeps or shows as configuration never holds the token.
   const config = execFileSync("git", ["config", "--list"], { env: { ...base, ...env } }).toString();
   expect(config).not.toContain("s3cr3t-t0ken");
@@ -20,7 +33,7 @@ it("answers git's question for a password from the environment alone", () => {
 it("asks nobody where there is no token", () => {
   const fill = () =>
     execFileSync("git", ["credential", "fill"], {
-      env: { ...base, ...gitEnv(undefined) },
+      env: { ...base, ...gitEnv() },
       input: "protocol=https\nhost=git.example\n\n",
       stdio: "pipe",
     });
@@ -42,3 +55,10 @@ it("blanks a token out of what goes to a client, encoded or not", () => {
   );
   expect(maskTokens("nothing to hide", undefined)).toBe("nothing to hide");
 });
+
+it.each(["http://git.example/a", "git@github.com:a/b", "/workspace/bare.git", "ext::sh -c id", ""])(
+  "gives no token to %j",
+  (url) => {
+    expect(credentialsFor(url, "token")).toBeUndefined();
+  },
+);

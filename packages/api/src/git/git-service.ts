@@ -1,82 +1,231 @@
 import { posix } from "node:path";
 import {
   ClawdspaceError,
-  type CreateSpaceRequest,
   type ExecResult,
+  type GitCheckoutRequest,
+  type GitCloneRequest,
+  type GitCommitRequest,
+  type GitHead,
+  type GitPullAnswer,
+  type GitPullRequest,
   type GitPushRequest,
+  type GitStatus,
 } from "@clawdspace/protocol";
-import { captureExec } from "../processes/capture.js";
-import type { CommandRunner } from "../processes/command-runner.js";
 import { WORKSPACE } from "../spaces/container-spec.js";
 import type { SpaceEntry } from "../spaces/space-entry.js";
-import { gitEnv, maskTokens, splitCredentials } from "./credentials.js";
+import { credentialsFor, splitCredentials } from "./credentials.js";
+import { gitError, kindOfFailure } from "./git-errors.js";
+import type { GitRunner } from "./git-runner.js";
+import { parseStatus } from "./git-status.js";
 import { githubToken } from "./github-token.js";
 
-const DEFAULT_DEST = "repo";
+export interface CloneOptions {
+  signal: AbortSignal;
+  /** The space's own environment, whose GITHUB_TOKEN serves where no token is given. */
+  env: Record<string, string>;
+  onLine?: (line: string) => void;
+}
 
 /** git in spaces: run as the space's user; a token reaches only the one git process that needs it. */
 export class GitService {
-  constructor(private readonly commands: CommandRunner) {}
+  constructor(private readonly git: GitRunner) {}
 
   /**
-   * Clones a create's repository below /workspace; afterwards `origin` holds the URL without credentials.
-   * Throws `unprocessable` with git's own words.
+   * Clones a repository below /workspace; afterwards `origin` holds the URL without credentials.
+   * Throws `invalid_request`, `git_auth_failed`, `git_conflict` where the folder isn't empty, else `unprocessable`.
    */
   async clone(
     entry: SpaceEntry,
-    request: CreateSpaceRequest & { repoUrl: string },
-    defaultDest: string | undefined,
-    options: { signal: AbortSignal; onLine: (line: string) => void },
-  ): Promise<void> {
-    const dest = posix.resolve(WORKSPACE, request.repoDest ?? defaultDest ?? DEFAULT_DEST);
+    request: GitCloneRequest,
+    { signal, env, onLine }: CloneOptions,
+  ): Promise<GitHead> {
+    const dest = posix.resolve(WORKSPACE, request.dest);
     if (!dest.startsWith(`${WORKSPACE}/`)) {
-      throw new ClawdspaceError("invalid_request", "repoDest must be a folder below /workspace.", {
-        issues: [{ path: "repoDest", message: "must be a folder below /workspace" }],
-      });
+      throw outside("dest", "must be a folder below /workspace");
     }
-    const { url, username, password } = splitCredentials(request.repoUrl);
-    const token = password ?? (await githubToken(url, request.env ?? {}));
-    const branch = request.repoBranch ? ["--branch", request.repoBranch] : [];
-    const command = ["git", "clone", "--progress", ...branch, "--", url, dest];
-    const result = await this.#run(entry, command, { token, username, signal: options.signal });
-    for (const line of result.stderr.split(/[\r\n]+/)) if (line) options.onLine(line);
-    if (result.exitCode === 0) return;
-    throw new ClawdspaceError(
-      "unprocessable",
-      `The repository could not be cloned, so the space was not made. git says: ${lastLines(result.stderr)}`,
-      { issues: [{ path: "repoUrl", message: lastLines(result.stderr) }] },
-    );
+    const { url, username, password } = splitCredentials(request.url);
+    const token = request.token ?? password ?? (await githubToken(url, env));
+    const args = [
+      ...["clone", "--progress"],
+      ...(request.branch ? ["--branch", request.branch] : []),
+      ...(request.depth ? ["--depth", `${request.depth}`] : []),
+      ...(request.submodules ? ["--recurse-submodules"] : []),
+      ...(request.submodules && request.depth ? ["--shallow-submodules"] : []),
+      ...["--", url, dest],
+    ];
+    const cloned = await this.git.run(entry, args, {
+      signal,
+      onLine,
+      token,
+      credentials: credentialsFor(url, token, request.token ? undefined : username),
+      env: request.lfs === false ? { GIT_LFS_SKIP_SMUDGE: "1" } : {},
+    });
+    if (cloned.exitCode !== 0) {
+      throw gitError("The repository could not be cloned.", cloned.stderr, "url");
+    }
+    return await this.#head(entry, dest, signal);
   }
 
-  /** Pushes a branch; the answer is git's own, the token masked. Throws `invalid_request` for a path outside /workspace. */
+  /**
+   * Pushes a branch; the answer is git's own, the token masked.
+   * Throws `git_conflict` where the remote has what is missing here, `git_auth_failed`, `invalid_request`.
+   */
   async push(entry: SpaceEntry, request: GitPushRequest, signal: AbortSignal): Promise<ExecResult> {
-    const repo = posix.resolve(WORKSPACE, `./${request.repoPath}`);
-    if (repo !== WORKSPACE && !repo.startsWith(`${WORKSPACE}/`)) {
-      throw new ClawdspaceError("invalid_request", "repoPath must lie below /workspace.", {
-        issues: [{ path: "repoPath", message: "must lie below /workspace" }],
-      });
+    const repo = belowWorkspace(request.repoPath, "repoPath");
+    const credentials = await this.#credentials(entry, repo, request, ["--push"], signal);
+    // What a push runs is git alone, whichever hooks the repository has.
+    const args = ["-c", "core.hooksPath=/dev/null", "-C", repo, "push", "--"];
+    args.push(request.remote, request.branch);
+    const { token } = request;
+    const pushed = await this.git.run(entry, args, { signal, credentials, token });
+    const kind = kindOfFailure(pushed.stderr);
+    if (pushed.exitCode !== 0 && (kind === "git_conflict" || kind === "git_auth_failed")) {
+      throw gitError(`"${request.branch}" could not be pushed.`, pushed.stderr);
     }
-    const command = ["git", "-C", repo, "push", "--", request.remote, request.branch];
-    return await this.#run(entry, command, { token: request.token, username: undefined, signal });
+    return pushed;
   }
 
-  async #run(
+  /**
+   * Takes in what a remote's branch has: by fast-forward, or with `rebase` by putting own commits on top. One that
+   * doesn't go through is undone. Throws `git_conflict`, `git_auth_failed`, `not_found`, `unprocessable`.
+   */
+  async pull(
     entry: SpaceEntry,
-    command: string[],
-    options: { token: string | undefined; username: string | undefined; signal: AbortSignal },
-  ): Promise<ExecResult> {
-    const env = gitEnv(options.token, options.username);
-    const result = await captureExec(
-      this.commands.run(entry, { command, env }, options.signal),
-      {},
-    );
-    options.signal.throwIfAborted();
+    request: GitPullRequest,
+    signal: AbortSignal,
+  ): Promise<GitPullAnswer> {
+    const repo = belowWorkspace(request.repoPath, "repoPath");
+    const before = await this.#head(entry, repo, signal);
+    const branch = request.branch ?? before.branch;
+    if (branch === undefined) {
+      throw new ClawdspaceError(
+        "invalid_request",
+        "HEAD is at no branch, so say which one to pull.",
+        { issues: [{ path: "branch", message: "is needed where HEAD is at no branch" }] },
+      );
+    }
+    const what = `"${branch}" could not be pulled.`;
+    const credentials = await this.#credentials(entry, repo, request, [], signal);
+    // The token is for the fetch alone: what the merge runs, such as hooks and filters, needs none.
+    const fetch = ["-C", repo, "fetch", "--", request.remote, branch];
+    await this.#must(entry, fetch, { signal, credentials, token: request.token }, what);
+    const [merge, abort] = request.rebase
+      ? [
+          ["rebase", "FETCH_HEAD"],
+          ["rebase", "--abort"],
+        ]
+      : [["merge", "--ff-only", "FETCH_HEAD"], undefined];
+    const merged = await this.git.run(entry, ["-C", repo, ...merge], { signal });
+    if (merged.exitCode !== 0) {
+      if (abort) await this.git.run(entry, ["-C", repo, ...abort], { signal });
+      throw gitError(what, `${merged.stdout}\n${merged.stderr}`);
+    }
+    const repository = await this.#head(entry, repo, signal);
+    return { repository, updated: repository.head !== before.head };
+  }
+
+  /** Commits everything that changed, or the given paths, or what is staged. Throws `wrong_state` where that is nothing. */
+  async commit(
+    entry: SpaceEntry,
+    request: GitCommitRequest,
+    signal: AbortSignal,
+  ): Promise<GitHead> {
+    const repo = belowWorkspace(request.repoPath, "repoPath");
+    const what = "Nothing was committed.";
+    if (!request.staged) {
+      const add = request.paths ? ["add", "--", ...request.paths] : ["add", "--all"];
+      await this.#must(entry, ["-C", repo, ...add], { signal, env: LITERAL }, what);
+    }
+    const { name, email } = request.author ?? {};
+    const identity =
+      name && email
+        ? {
+            ...{ GIT_AUTHOR_NAME: name, GIT_AUTHOR_EMAIL: email },
+            ...{ GIT_COMMITTER_NAME: name, GIT_COMMITTER_EMAIL: email },
+          }
+        : {};
+    const only = request.paths ? ["--only", "--", ...request.paths] : [];
+    const args = ["-C", repo, "commit", "--file=-", ...only];
+    const committed = await this.git.run(entry, args, {
+      signal,
+      stdin: request.message,
+      env: { ...LITERAL, ...identity },
+    });
+    if (committed.exitCode === 0) return await this.#head(entry, repo, signal);
+    if (/nothing (added )?to commit|no changes added/.test(committed.stdout)) {
+      throw new ClawdspaceError("wrong_state", "There is nothing to commit.");
+    }
+    throw gitError(what, `${committed.stdout}\n${committed.stderr}`);
+  }
+
+  /** Moves HEAD and the work tree to a branch, a tag or a commit. Throws `git_conflict`, `not_found`, `unprocessable`. */
+  async checkout(
+    entry: SpaceEntry,
+    request: GitCheckoutRequest,
+    signal: AbortSignal,
+  ): Promise<GitHead> {
+    const repo = belowWorkspace(request.repoPath, "repoPath");
+    const target = request.create ? ["-b", request.ref] : [request.ref, "--"];
+    const what = `"${request.ref}" could not be checked out.`;
+    await this.#must(entry, ["-C", repo, "checkout", ...target], { signal }, what);
+    return await this.#head(entry, repo, signal);
+  }
+
+  /** Throws `not_found` where there is no repository. */
+  async status(entry: SpaceEntry, repoPath: string, signal: AbortSignal): Promise<GitStatus> {
+    const repo = belowWorkspace(repoPath, "repoPath");
+    const args = ["-C", repo, "status", "--porcelain=v2", "--branch", "-z"];
+    // A look at a repository must not hold up what works in it.
+    const run = { signal, env: { GIT_OPTIONAL_LOCKS: "0" } };
+    const { stdout } = await this.#must(entry, args, run, "The repository can't be looked at.");
+    return { repoPath: rooted(repo), ...parseStatus(stdout) };
+  }
+
+  async #head(entry: SpaceEntry, repo: string, signal: AbortSignal): Promise<GitHead> {
+    const { branch, head } = await this.status(entry, rooted(repo), signal);
     return {
-      ...result,
-      stdout: maskTokens(result.stdout, options.token),
-      stderr: maskTokens(result.stderr, options.token),
+      repoPath: rooted(repo),
+      ...(branch === undefined ? {} : { branch }),
+      ...(head === undefined ? {} : { head }),
     };
+  }
+
+  /** The credentials for the server that a remote's own config names now; none for what is not https. */
+  async #credentials(
+    entry: SpaceEntry,
+    repo: string,
+    { remote, token }: { remote: string; token?: string | undefined },
+    flags: string[],
+    signal: AbortSignal,
+  ) {
+    const args = ["-C", repo, "remote", "get-url", ...flags, "--", remote];
+    const { stdout } = await this.git.run(entry, args, { signal });
+    return credentialsFor(stdout, token);
+  }
+
+  async #must(
+    entry: SpaceEntry,
+    args: string[],
+    run: Parameters<GitRunner["run"]>[2],
+    what: string,
+  ): Promise<ExecResult> {
+    const result = await this.git.run(entry, args, run);
+    if (result.exitCode !== 0) throw gitError(what, result.stderr);
+    return result;
   }
 }
 
-const lastLines = (text: string) => text.trim().split("\n").slice(-5).join("\n");
+/** Paths are names, not patterns. */
+const LITERAL = { GIT_LITERAL_PATHSPECS: "1" };
+
+/** The path as the API tells it: rooted at /workspace. */
+const rooted = (path: string) => path.slice(WORKSPACE.length) || "/";
+
+function belowWorkspace(path: string, field: string): string {
+  const full = posix.resolve(WORKSPACE, path.replace(/^\/+/, ""));
+  if (full === WORKSPACE || full.startsWith(`${WORKSPACE}/`)) return full;
+  throw outside(field, "must lie below /workspace");
+}
+
+const outside = (path: string, message: string) =>
+  new ClawdspaceError("invalid_request", `${path} ${message}.`, { issues: [{ path, message }] });

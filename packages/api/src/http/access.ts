@@ -46,7 +46,13 @@ export const ACCESS: Record<string, Role> = {
   "GET /api/spaces/:name/terminal": "agent",
   "GET /api/spaces/:name/terminals": "viewer",
   "DELETE /api/spaces/:name/terminals/:session": "agent",
+  // It runs git in the space, and wakes it.
+  "GET /api/spaces/:name/git/status": "agent",
+  "POST /api/spaces/:name/git/clone": "agent",
+  "POST /api/spaces/:name/git/pull": "agent",
   "POST /api/spaces/:name/git/push": "agent",
+  "POST /api/spaces/:name/git/commit": "agent",
+  "POST /api/spaces/:name/git/checkout": "agent",
   "GET /api/spaces/:name/stats": "viewer",
   "GET /api/spaces/:name/observability": "viewer",
   "GET /api/spaces/:name/metrics/history": "viewer",

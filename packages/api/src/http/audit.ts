@@ -20,7 +20,7 @@ interface Parts {
 }
 
 /** The lines that end a streamed answer. */
-const LAST_LINES: unknown[] = ["exit", "space", "error"];
+const LAST_LINES: unknown[] = ["exit", "space", "done", "error"];
 
 /** One request on its way into the audit log. */
 export class RequestAudit {
@@ -133,12 +133,13 @@ async function toStart(
   const { env } = pick(request.body, ["env"]);
   const given = isTexts(env) ? env : {};
   const known = space === undefined ? {} : await envOf(space);
+  const tokens = Object.values(pick(request.body, ["token", "gitToken"])).filter(isText);
   return {
     type: "type" in rule ? rule.type : rule.close,
     request: request.id,
     space,
     actor: request.actor && `key:${request.actor.name}`,
-    secrets: [...secretsOf(given), ...secretsOf(known)],
+    secrets: [...secretsOf(given), ...secretsOf(known), ...tokens],
     meta: {
       ...pick(request.params, rule.params),
       ...pick(request.query, rule.query),
@@ -185,8 +186,10 @@ const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null;
 
+const isText = (value: unknown) => typeof value === "string";
+
 const isTexts = (value: unknown): value is Record<string, string> =>
-  isObject(value) && Object.values(value).every((text) => typeof text === "string");
+  isObject(value) && Object.values(value).every(isText);
 
 const isErrorCode = (code: unknown): code is ErrorCode =>
   typeof code === "string" && code in ERROR_STATUS;

@@ -32,7 +32,7 @@ export const AUDITED: Record<string, AuditRule> = {
     space: "body.name",
     body: [
       ...["template", "image", "memory", "cpus", "gpu", "labels", "envFilePath"],
-      ...["repoUrl", "repoBranch", "repoDest"],
+      ...["repoUrl", "repoBranch", "repoDest", "repoDepth", "repoSubmodules"],
     ],
     answer: ["space.id"],
   },
@@ -97,6 +97,26 @@ export const AUDITED: Record<string, AuditRule> = {
     type: "space.file.remove",
     query: [...place, "recursive"],
     answer: ["entries"],
+  },
+  "POST /api/spaces/:name/git/clone": {
+    type: "space.git.clone",
+    body: ["url", "dest", "branch", "depth", "submodules"],
+    answer: ["repository.head"],
+  },
+  "POST /api/spaces/:name/git/pull": {
+    type: "space.git.pull",
+    body: ["repoPath", "remote", "branch", "rebase"],
+    answer: ["repository.head", "updated"],
+  },
+  "POST /api/spaces/:name/git/commit": {
+    type: "space.git.commit",
+    body: ["repoPath", "paths", "message"],
+    answer: ["head"],
+  },
+  "POST /api/spaces/:name/git/checkout": {
+    type: "space.git.checkout",
+    body: ["repoPath", "ref", "create"],
+    answer: ["head"],
   },
   "POST /api/spaces/:name/git/push": {
     type: "space.git.push",

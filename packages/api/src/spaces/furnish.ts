@@ -1,11 +1,16 @@
-import { ClawdspaceError, type CreateSpaceRequest } from "@clawdspace/protocol";
+import {
+  ClawdspaceError,
+  type CreateSpaceRequest,
+  GitCloneRequestSchema,
+} from "@clawdspace/protocol";
 import type { GitService } from "../git/git-service.js";
 import type { CommandRunner } from "../processes/command-runner.js";
 import type { ProcessHosts } from "../processes/process-hosts.js";
 import { WORKSPACE } from "./container-spec.js";
+import type { Furnish } from "./create-options.js";
 import type { EnvStore } from "./env-store.js";
 import { runSetup } from "./setup.js";
-import type { Furnish } from "./space-service.js";
+import type { SpaceEntry } from "./space-entry.js";
 
 interface Parts {
   envs: EnvStore;
@@ -31,10 +36,8 @@ export const furnishWith =
     if (repoUrl) {
       const onLine = (message: string) => onProgress({ type: "progress", step: "clone", message });
       onLine("Cloning the repository");
-      await git.clone(entry, { ...request, repoUrl }, template.workspace?.defaultRepoDest, {
-        signal,
-        onLine,
-      });
+      const dest = template.workspace?.defaultRepoDest;
+      await clone(git, entry, { ...request, repoUrl }, dest, { signal, onLine });
     }
     const setup = typeof template.setup === "string" ? [template.setup] : (template.setup ?? []);
     await runSetup(commands, entry, setup, {
@@ -42,6 +45,36 @@ export const furnishWith =
       onOutput: (message) => onProgress({ type: "progress", step: "setup", message }),
     });
   };
+
+/** Throws `unprocessable`, or `invalid_request`, in the words of a create. */
+async function clone(
+  git: GitService,
+  entry: SpaceEntry,
+  request: CreateSpaceRequest & { repoUrl: string },
+  defaultDest: string | undefined,
+  options: { signal: AbortSignal; onLine: (line: string) => void },
+): Promise<void> {
+  const wanted = GitCloneRequestSchema.parse({
+    url: request.repoUrl,
+    dest: request.repoDest ?? defaultDest,
+    branch: request.repoBranch,
+    depth: request.repoDepth,
+    submodules: request.repoSubmodules,
+    lfs: request.repoLfs,
+    token: request.gitToken,
+  });
+  try {
+    await git.clone(entry, wanted, { ...options, env: request.env ?? {} });
+  } catch (error) {
+    if (!(error instanceof ClawdspaceError) || options.signal.aborted) throw error;
+    const code = error.code === "invalid_request" ? error.code : "unprocessable";
+    const issues = error.issues?.map(({ path, message }) => ({
+      path: path === "dest" ? "repoDest" : "repoUrl",
+      message,
+    }));
+    throw new ClawdspaceError(code, error.message, { ...(issues ? { issues } : {}), cause: error });
+  }
+}
 
 function envFile(request: CreateSpaceRequest): { path: string; data: Buffer } | undefined {
   const path = request.envFilePath ?? `${WORKSPACE}/.env`;

@@ -4,8 +4,8 @@ import type { Engine, ImageSummary, VolumeMount } from "../engine/engine.js";
 import { EngineError } from "../engine/engine.js";
 import { readTarFile, tarOf } from "../engine/tar.js";
 import { SANDBOX_UID, SANDBOX_USER, WORKSPACE } from "./container-spec.js";
+import type { CreateOptions } from "./create-options.js";
 import { LABEL, type Names } from "./names.js";
-import type { CreateOptions } from "./space-service.js";
 import type { SpaceSpec } from "./space-spec.js";
 
 const GUEST_IN_IMAGE = "/usr/lib/clawdspace/guest";

@@ -1,78 +1,38 @@
-import { randomUUID } from "node:crypto";
-import {
-  ClawdspaceError,
-  type CreateSpaceEvent,
-  type CreateSpaceRequest,
-  type Space,
-  type Template,
-} from "@clawdspace/protocol";
-import type { FastifyBaseLogger } from "fastify";
-import type { ContainerSpec, ContainerState, Engine, EngineInfo } from "../engine/engine.js";
-import { EngineError } from "../engine/engine.js";
-import type { NetworkService } from "../network/network-service.js";
+import { ClawdspaceError, type CreateSpaceRequest, type Space } from "@clawdspace/protocol";
+import { type ContainerState, EngineError } from "../engine/engine.js";
 import type { TemplateStore } from "../templates/template-store.js";
-import { toContainerSpec } from "./container-spec.js";
-import type { DiskStore } from "./disk-store.js";
-import { type ImagePreparer, isSandboxImage } from "./image-preparer.js";
-import type { Isolation } from "./isolation.js";
+import type { CreateOptions, Furnish } from "./create-options.js";
 import { KeyedLock } from "./keyed-lock.js";
-import type { Names } from "./names.js";
-import { LABEL } from "./names.js";
-import type { SpaceRegistry } from "./registry.js";
+import { Leftovers } from "./leftovers.js";
 import { toSecurity } from "./security.js";
-import { SpaceEntry, toSpace } from "./space-entry.js";
-import { checkFits, resolveSpec, type SpaceSpec, type SpecDefaults } from "./space-spec.js";
-import type { Unfinished, UnfinishedStore } from "./unfinished-store.js";
+import { type SpaceEntry, toSpace } from "./space-entry.js";
+import { type MakerParts, SpaceMaker } from "./space-maker.js";
+import { startSpace } from "./start-space.js";
 
 /** How long a pause waits for requests in flight. */
 const PAUSE_GRACE_MS = 2000;
 /** How long the processes of a space have to end when it is stopped. */
 const STOP_GRACE_SECONDS = 2;
-/** How long an engine may go on with a request whose client is gone. */
-const ENGINE_LAG_MS = 20_000;
 
-export type CreateProgress = (event: Extract<CreateSpaceEvent, { type: "progress" }>) => void;
-
-export interface CreateOptions {
-  signal: AbortSignal;
-  onProgress: CreateProgress;
-}
-
-/** What a new space gets once its container runs: env, files, a repository, its set-up. It fails the create where it throws. */
-export type Furnish = (
-  entry: SpaceEntry,
-  request: CreateSpaceRequest,
-  template: Template,
-  options: CreateOptions,
-) => Promise<void>;
-
-interface Parts {
-  engine: Engine;
-  registry: SpaceRegistry;
-  names: Names;
+interface Parts extends MakerParts {
   templates: TemplateStore;
-  images: ImagePreparer;
-  network: NetworkService;
-  isolation: Isolation;
-  disks: DiskStore;
-  unfinished: UnfinishedStore;
-  defaults: SpecDefaults;
-  hasGpu: () => Promise<boolean>;
   /** Takes from a space what it has to tell before it goes. Never throws. */
   beforeRemove: (entry: SpaceEntry) => Promise<void>;
-  log: FastifyBaseLogger;
 }
 
 /** The life of spaces on this node: create, find, use, pause, resume, remove. Changes of one space happen one after another. */
 export class SpaceService {
   readonly #lock = new KeyedLock();
-  readonly #unfinished = new Set<string>();
-  #node: EngineInfo | undefined;
+  readonly #leftovers: Leftovers;
+  readonly #maker: SpaceMaker;
 
   constructor(
     private readonly parts: Parts,
-    private readonly furnish: Furnish,
-  ) {}
+    furnish: Furnish,
+  ) {
+    this.#leftovers = new Leftovers(parts);
+    this.#maker = new SpaceMaker(parts, this.#leftovers, furnish);
+  }
 
   async list(): Promise<Space[]> {
     const entries = await this.parts.registry.all();
@@ -115,17 +75,7 @@ export class SpaceService {
     const template = await (request.template
       ? templates.get(request.template)
       : templates.fallback());
-    const spec = resolveSpec(request, template, this.parts.defaults);
-    checkFits(spec, await this.#info());
-    if (spec.gpu && !(await this.parts.hasGpu())) {
-      throw new ClawdspaceError(
-        "insufficient_resources",
-        "This node has no GPU. Leave out gpu, or choose a template without it.",
-        {
-          issues: [{ path: "gpu", message: "this node has no GPU" }],
-        },
-      );
-    }
+    const spec = await this.#maker.settle(request, template);
     return await this.#lock.run(request.name, async () => {
       const existing = await this.parts.registry.find(request.name);
       if (existing) {
@@ -137,7 +87,7 @@ export class SpaceService {
           `There is a space "${request.name}" already. Choose another name or remove that one first.`,
         );
       }
-      return toSpace(await this.#make(request, template, spec, options), this.parts.names);
+      return toSpace(await this.#maker.make(request, template, spec, options), this.parts.names);
     });
   }
 
@@ -147,18 +97,11 @@ export class SpaceService {
       const entry = await this.find(name);
       await this.parts.beforeRemove(entry);
       const volume = this.parts.names.volume(name);
-      const forget = removeVolume
-        ? await this.parts.unfinished.add({
-            kind: "remove",
-            containerId: entry.id,
-            volume,
-            at: Date.now(),
-          })
-        : undefined;
+      const forget = removeVolume ? await this.#leftovers.removing(entry.id, volume) : undefined;
       try {
         await this.parts.engine.removeContainer(entry.id);
         this.parts.registry.drop(entry);
-        if (removeVolume) await this.#removeVolume(volume);
+        if (removeVolume) await this.#leftovers.removeVolume(volume);
       } finally {
         await forget?.();
       }
@@ -235,159 +178,7 @@ export class SpaceService {
 
   /** Removes what creates left behind that were cut off by the end of an earlier daemon. */
   async sweep(): Promise<void> {
-    const { engine, names, log } = this.parts;
-    for (const container of await engine.listContainers(names.ours)) {
-      if (names.isLeftScratch(container.name)) await engine.removeContainer(container.id);
-      const space = container.labels[LABEL.space];
-      const createId = container.labels[LABEL.create];
-      if (space === undefined || createId === undefined || this.#unfinished.has(createId)) continue;
-      if (container.name !== names.unfinished(space)) continue;
-      log.info({ space }, "removing a space that was never finished");
-      await this.#undo(container.id, createId);
-    }
-    for (const { record, forget } of await this.parts.unfinished.left()) {
-      if (await this.#finish(record)) await forget();
-    }
-  }
-
-  /** Undoes a create, or ends a removal, that an earlier daemon was killed in. Returns whether that settles it. */
-  async #finish(record: Unfinished): Promise<boolean> {
-    const { engine, names } = this.parts;
-    if (record.kind === "remove") {
-      await engine.removeContainer(record.containerId);
-      await this.#removeVolume(record.volume);
-      return true;
-    }
-    const made = { ...names.ours, [LABEL.create]: record.createId };
-    const [container] = await engine.listContainers(made);
-    // Settled at once: the volume of a space that was finished may be kept when the space is removed later.
-    if (container?.name === names.container(container?.labels[LABEL.space] ?? "")) return true;
-    await this.#undo(container?.id, record.createId);
-    // The engine may still be at work on what was asked before the end; then the next sweep finds it.
-    return Date.now() - record.at > ENGINE_LAG_MS;
-  }
-
-  async #info(): Promise<EngineInfo> {
-    this.#node ??= await this.parts.engine.info();
-    return this.#node;
-  }
-
-  async #make(
-    request: CreateSpaceRequest,
-    template: Template,
-    wanted: SpaceSpec,
-    options: CreateOptions,
-  ): Promise<SpaceEntry> {
-    const { engine, images, names, registry, network, isolation, disks } = this.parts;
-    const createId = randomUUID();
-    let id: string | undefined;
-    let address: string | undefined;
-    let entry: SpaceEntry | undefined;
-    this.#unfinished.add(createId);
-    const forget = await this.parts.unfinished.add({ kind: "create", createId, at: Date.now() });
-    try {
-      const image = await images.ensure(wanted.image, request.wait ?? true, options);
-      const guestVolume = await images.guestVolume(image, wanted.runtime);
-      const seccompProfile = await isolation.check(wanted, await this.#info());
-      const link = await network.lease(wanted);
-      address = link?.address;
-      const diskBytes = await disks.prepare(
-        names.volume(request.name),
-        { ...names.ours, [LABEL.space]: request.name, [LABEL.create]: createId },
-        wanted.diskBytes,
-      );
-      const spec = {
-        ...wanted,
-        guest: guestVolume !== undefined,
-        ...(address ? { address } : {}),
-        ...(link?.gateway ? { gateway: link.gateway } : {}),
-        ...(diskBytes ? { diskBytes } : {}),
-      };
-      // Until then the space reaches nothing, so that its start needn't wait.
-      const admitted = network.admit(spec);
-      admitted.catch(() => {});
-      const container = toContainerSpec(spec, {
-        name: request.name,
-        createId,
-        names,
-        guestVolume,
-        network: link?.network,
-        seccompProfile,
-        sandboxImage: isSandboxImage(image),
-      });
-      const [workspace] = container.volumes;
-      if (workspace) await images.seedVolume(image, workspace.source, workspace.labels);
-      id = await this.#createContainer(container);
-      options.signal.throwIfAborted();
-      await images.adapt(id, image, spec);
-      await this.#start(request.name, id, spec);
-      await admitted;
-      const details = await engine.inspectContainer(id);
-      entry = new SpaceEntry(request.name, id, spec, details.createdAt, "running");
-      entry.learn(details);
-      options.signal.throwIfAborted();
-      await this.furnish(entry, request, template, options);
-      options.signal.throwIfAborted();
-      await engine.renameContainer(id, names.container(request.name));
-      registry.put(entry);
-      await forget();
-      return entry;
-    } catch (error) {
-      if (entry) registry.drop(entry);
-      await this.#undo(id, createId).then(forget, (cause: unknown) => {
-        this.parts.log.error(
-          { err: cause, space: request.name },
-          "a failed create could not be undone yet",
-        );
-      });
-      if (!entry) network.release(address);
-      throw options.signal.aborted
-        ? new ClawdspaceError("cancelled", "The client went away, so the space was not made.")
-        : disks.explain(error);
-    } finally {
-      this.#unfinished.delete(createId);
-    }
-  }
-
-  /** A name that is taken belongs to what an earlier daemon left unfinished; that is swept first. */
-  async #createContainer(spec: ContainerSpec): Promise<string> {
-    const { engine } = this.parts;
-    try {
-      return await engine.createContainer(spec);
-    } catch (error) {
-      if (!(error instanceof EngineError) || error.kind !== "conflict") throw error;
-      await this.sweep();
-      return await engine.createContainer(spec);
-    }
-  }
-
-  /** Starts a container that reaches nothing but what its policy says, or not at all. */
-  async #start(name: string, id: string, spec: SpaceSpec): Promise<void> {
-    const { engine, network, disks, names } = this.parts;
-    if (spec.diskBytes !== undefined) await disks.ready(names.volume(name));
-    if (spec.address === undefined) return await engine.startContainer(id);
-    await network.ready(spec);
-    try {
-      await engine.startContainer(id);
-    } catch (error) {
-      if (!(error instanceof EngineError) || error.kind !== "not_found") throw error;
-      // The engine's clean-up takes networks away that no running container uses.
-      await network.reattach(id, spec);
-      await engine.startContainer(id);
-    }
-  }
-
-  async #undo(containerId: string | undefined, createId: string): Promise<void> {
-    const { engine } = this.parts;
-    if (containerId) await engine.removeContainer(containerId);
-    for (const volume of await engine.listVolumes({ [LABEL.create]: createId })) {
-      await this.#removeVolume(volume.name);
-    }
-  }
-
-  async #removeVolume(volume: string): Promise<void> {
-    await this.parts.engine.removeVolume(volume);
-    await this.parts.disks.remove(volume);
+    await this.#leftovers.sweep();
   }
 
   /** Puts a space to sleep, under its lock. Where that fails its state is what the engine says. */
@@ -444,7 +235,7 @@ export class SpaceService {
 
   async #restart(entry: SpaceEntry): Promise<void> {
     const { engine } = this.parts;
-    await this.#start(entry.name, entry.id, entry.spec);
+    await startSpace(this.parts, entry);
     entry.learn(await engine.inspectContainer(entry.id));
   }
 

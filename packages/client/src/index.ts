@@ -1,0 +1,12 @@
+export type * from "@clawdspace/protocol";
+export { ClawdspaceError, ERROR_STATUS } from "@clawdspace/protocol";
+export { Clawdspace, type ClientOptions, type NodeList } from "./clawdspace.js";
+export type { Command, CommandEvent, ExecOptions } from "./exec.js";
+export type { FileStream, Files, Path, WriteOptions } from "./files.js";
+export { type OutputOptions, outputBytes, type ProcessEvent, type Processes } from "./processes.js";
+export type { AuditFilter, CreateProgress } from "./resources.js";
+export type { Closed, WebSocketConstructor } from "./socket.js";
+export type { SpaceHandle } from "./space.js";
+export type { FollowOptions, StreamState } from "./sse.js";
+export type { Terminal, TerminalEnd, TerminalOptions, Tunnel } from "./terminal.js";
+export type { Body, Transport, TransportAnswer, TransportRequest } from "./transport.js";
