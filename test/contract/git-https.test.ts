@@ -63,6 +63,16 @@ test("a clone without the token is refused, and leaves no space", async () => {
   );
 });
 
+test("with keepOnError the space stays where its clone fails, and the answer says so", async () => {
+  const refused = await ask(daemon, "POST", "/api/spaces", create("kept", { keepOnError: true }));
+  expectError(refused, "unprocessable", "repoUrl");
+  expect(refused.body.error).toContain("was kept");
+  expect((await ask(daemon, "GET", "/api/spaces/kept")).status).toBe(200);
+  expect(await run("kept", "ls /workspace")).toBe("ca.pem");
+  await daemon.restart();
+  expect(await run("kept", "ls /workspace")).toBe("ca.pem");
+});
+
 test("a create clones a private repository with a token that stays nowhere", async () => {
   const answer = await daemon.request("POST", "/api/spaces", create("dev", { gitToken: TOKEN }), {
     headers: { accept: "application/x-ndjson" },

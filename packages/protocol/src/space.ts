@@ -151,6 +151,12 @@ export const CreateSpaceRequestSchema = z
     gitToken: GitTokenSchema.optional().describe(
       "For the clone alone; it is kept nowhere. Without it env.GITHUB_TOKEN, or the node's own gh, serves for GitHub",
     ),
+    keepOnError: z
+      .boolean()
+      .optional()
+      .describe(
+        "Keeps the space where its clone or set-up fails; the create is answered with the error all the same",
+      ),
     labels: LabelsSchema.optional(),
     description: z.string().max(1000).optional(),
     idempotencyKey: z

@@ -32,7 +32,7 @@ export const AUDITED: Record<string, AuditRule> = {
     space: "body.name",
     body: [
       ...["template", "image", "memory", "cpus", "gpu", "labels", "envFilePath"],
-      ...["repoUrl", "repoBranch", "repoDest", "repoDepth", "repoSubmodules"],
+      ...["repoUrl", "repoBranch", "repoDest", "repoDepth", "repoSubmodules", "keepOnError"],
     ],
     answer: ["space.id"],
   },

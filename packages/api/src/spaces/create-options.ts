@@ -1,4 +1,9 @@
-import type { CreateSpaceEvent, CreateSpaceRequest, Template } from "@clawdspace/protocol";
+import type {
+  ClawdspaceError,
+  CreateSpaceEvent,
+  CreateSpaceRequest,
+  Template,
+} from "@clawdspace/protocol";
 import type { SpaceEntry } from "./space-entry.js";
 
 export type CreateProgress = (event: Extract<CreateSpaceEvent, { type: "progress" }>) => void;
@@ -8,10 +13,16 @@ export interface CreateOptions {
   onProgress: CreateProgress;
 }
 
+/** As the making of a space takes them. */
+export interface MakeOptions extends CreateOptions {
+  /** Told what failed in a space that is kept all the same. */
+  onKept: (failure: ClawdspaceError) => void;
+}
+
 /** What a new space gets once its container runs: env, files, a repository, its set-up. It fails the create where it throws. */
 export type Furnish = (
   entry: SpaceEntry,
   request: CreateSpaceRequest,
   template: Template,
-  options: CreateOptions,
+  options: MakeOptions,
 ) => Promise<void>;

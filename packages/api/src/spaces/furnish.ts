@@ -2,12 +2,13 @@ import {
   ClawdspaceError,
   type CreateSpaceRequest,
   GitCloneRequestSchema,
+  type Template,
 } from "@clawdspace/protocol";
 import type { GitService } from "../git/git-service.js";
 import type { CommandRunner } from "../processes/command-runner.js";
 import type { ProcessHosts } from "../processes/process-hosts.js";
 import { WORKSPACE } from "./container-spec.js";
-import type { Furnish } from "./create-options.js";
+import type { CreateOptions, Furnish } from "./create-options.js";
 import type { EnvStore } from "./env-store.js";
 import { runSetup } from "./setup.js";
 import type { SpaceEntry } from "./space-entry.js";
@@ -21,9 +22,9 @@ interface Parts {
 }
 
 /** What a new space gets before it is handed out: its environment, its env file, its repository, its template's set-up. */
-export const furnishWith =
-  ({ envs, hosts, git, commands, writeFile }: Parts): Furnish =>
-  async (entry, request, template, { signal, onProgress }) => {
+export const furnishWith = (parts: Parts): Furnish => {
+  const { envs, hosts, writeFile } = parts;
+  return async (entry, request, template, { signal, onProgress, onKept }) => {
     await envs.set(entry, { ...template.env, ...request.env });
     // Connected now, so that the first command after the create is an ordinary one.
     await hosts.of(entry);
@@ -32,19 +33,39 @@ export const furnishWith =
       onProgress({ type: "progress", step: "env", message: `Writing ${file.path}` });
       await writeFile(entry, file.path.slice(WORKSPACE.length), file.data);
     }
-    const { repoUrl } = request;
-    if (repoUrl) {
-      const onLine = (message: string) => onProgress({ type: "progress", step: "clone", message });
-      onLine("Cloning the repository");
-      const dest = template.workspace?.defaultRepoDest;
-      await clone(git, entry, { ...request, repoUrl }, dest, { signal, onLine });
+    try {
+      await fillWorkspace(parts, entry, request, template, { signal, onProgress });
+    } catch (error) {
+      if (!request.keepOnError || signal.aborted || !(error instanceof ClawdspaceError))
+        throw error;
+      const { code, issues } = error;
+      const message = `${error.message}\nSpace "${request.name}" was kept, as keepOnError says.`;
+      onKept(new ClawdspaceError(code, message, { ...(issues ? { issues } : {}), cause: error }));
     }
-    const setup = typeof template.setup === "string" ? [template.setup] : (template.setup ?? []);
-    await runSetup(commands, entry, setup, {
-      signal,
-      onOutput: (message) => onProgress({ type: "progress", step: "setup", message }),
-    });
   };
+};
+
+/** Clones the repository and runs the template's set-up. */
+async function fillWorkspace(
+  { git, commands }: Parts,
+  entry: SpaceEntry,
+  request: CreateSpaceRequest,
+  template: Template,
+  { signal, onProgress }: CreateOptions,
+): Promise<void> {
+  const { repoUrl } = request;
+  if (repoUrl) {
+    const onLine = (message: string) => onProgress({ type: "progress", step: "clone", message });
+    onLine("Cloning the repository");
+    const dest = template.workspace?.defaultRepoDest;
+    await clone(git, entry, { ...request, repoUrl }, dest, { signal, onLine });
+  }
+  const setup = typeof template.setup === "string" ? [template.setup] : (template.setup ?? []);
+  await runSetup(commands, entry, setup, {
+    signal,
+    onOutput: (message) => onProgress({ type: "progress", step: "setup", message }),
+  });
+}
 
 /** Throws `unprocessable`, or `invalid_request`, in the words of a create. */
 async function clone(

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { ClawdspaceError, type CreateSpaceRequest, type Template } from "@clawdspace/protocol";
 import { type ContainerSpec, EngineError, type EngineInfo } from "../engine/engine.js";
 import { toContainerSpec } from "./container-spec.js";
-import type { CreateOptions, Furnish } from "./create-options.js";
+import type { Furnish, MakeOptions } from "./create-options.js";
 import { type ImagePreparer, isSandboxImage } from "./image-preparer.js";
 import type { Isolation } from "./isolation.js";
 import type { LeftoverParts, Leftovers } from "./leftovers.js";
@@ -47,7 +47,7 @@ export class SpaceMaker {
     request: CreateSpaceRequest,
     template: Template,
     wanted: SpaceSpec,
-    options: CreateOptions,
+    options: MakeOptions,
   ): Promise<SpaceEntry> {
     const { engine, images, names, registry, network, isolation, disks } = this.parts;
     const createId = randomUUID();

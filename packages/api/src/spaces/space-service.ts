@@ -67,7 +67,8 @@ export class SpaceService {
   }
 
   /**
-   * Makes a space, or nothing: whatever fails, and a client that goes away, leaves no container, volume or file.
+   * Makes a space, or nothing: whatever fails, and a client that goes away, leaves no container, volume or file. With
+   * `keepOnError` a space whose clone or set-up fails stays, and that failure is thrown all the same.
    * Throws `exists`, `invalid_request`, `insufficient_resources`, `image_unavailable`.
    */
   async create(request: CreateSpaceRequest, options: CreateOptions): Promise<Space> {
@@ -87,7 +88,11 @@ export class SpaceService {
           `There is a space "${request.name}" already. Choose another name or remove that one first.`,
         );
       }
-      return toSpace(await this.#maker.make(request, template, spec, options), this.parts.names);
+      const failures: ClawdspaceError[] = [];
+      const onKept = (failure: ClawdspaceError) => failures.push(failure);
+      const made = await this.#maker.make(request, template, spec, { ...options, onKept });
+      for (const failure of failures) throw failure;
+      return toSpace(made, this.parts.names);
     });
   }
 
