@@ -6,6 +6,7 @@ import { takeLock } from "./lock.mjs";
 import { checkNodeVersion } from "./node-version.mjs";
 import { rerunInDockerGroup } from "./reexec.mjs";
 import { endChildren } from "./run.mjs";
+import { isClone } from "./sources.mjs";
 
 /**
  * Turns a clone on a bare machine into one that can run: Node.js checked, dependencies, build,
@@ -26,7 +27,7 @@ export async function prepare({ step, say }) {
     }
     await Promise.all([
       step("Sandbox image", (context) => ensureImage(engine.address, context)),
-      step("Dependencies", ensureDependencies).then(() => step("Build", ensureBuild)),
+      isClone() && step("Dependencies", ensureDependencies).then(() => step("Build", ensureBuild)),
     ]);
     return engine;
   } catch (error) {

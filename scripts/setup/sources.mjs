@@ -3,8 +3,11 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The folder of the clone. */
+/** The folder of the clone, or of the installed package. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Whether this is a clone; what npm has installed is built already, and has its dependencies. */
+export const isClone = () => existsSync(join(ROOT, "tsconfig.base.json"));
 
 /**
  * Reads files and whole folders below a root, in a fixed order.

@@ -11,7 +11,12 @@ import {
 import * as z from "zod";
 import { Connection } from "./connection.js";
 import { Audit, Keys, Session, Spaces, Templates } from "./resources.js";
-import { type SocketFactory, sockets, type WebSocketConstructor } from "./socket.js";
+import {
+  type SocketFactory,
+  sockets,
+  type WebSocketConstructor,
+  type WebSocketSource,
+} from "./socket.js";
 import { SpaceHandle } from "./space.js";
 import { type FollowOptions, followEvents } from "./sse.js";
 import { fetchTransport, type Transport } from "./transport.js";
@@ -26,7 +31,7 @@ export interface ClientOptions {
   key?: string | undefined;
   fetch?: typeof globalThis.fetch | undefined;
   /** A WebSocket class for terminals and tunnels; only needed where the platform has none. */
-  WebSocket?: WebSocketConstructor | undefined;
+  WebSocket?: WebSocketSource | undefined;
   /** How long ordinary requests may take (default 30,000); what takes long by its nature has no limit. */
   timeoutMs?: number | undefined;
   /** Sent with every request. */
@@ -129,9 +134,9 @@ function pageOrigin(): string | undefined {
   return location?.protocol.startsWith("http") ? location.origin : undefined;
 }
 
-const platformSockets: SocketFactory = (request) => {
+const platformSockets: SocketFactory = async (request) => {
   const { WebSocket } = globalThis as { WebSocket?: WebSocketConstructor };
-  if (WebSocket) return sockets(WebSocket)(request);
+  if (WebSocket) return await sockets(WebSocket)(request);
   throw new Error(
     'This platform has no WebSocket. Give one: new Clawdspace({ WebSocket }), as of the package "ws".',
   );

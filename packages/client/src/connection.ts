@@ -124,13 +124,13 @@ export class Connection {
     }
   }
 
-  /** Opens a WebSocket. Where that fails, `otherwise` is asked for a reason that a person can read. */
-  socket(path: string, query: Query = {}): Socket {
+  /** Begins to open a WebSocket. */
+  async socket(path: string, query: Query = {}): Promise<Socket> {
     const { key, headers = {}, socket, baseUrl } = this.options;
     const authorization = key === undefined ? {} : { authorization: `Bearer ${key}` };
     const url = this.url(path, query).replace(/^http/, "ws");
     if (!/^wss?:/.test(url)) throw new Error(`"${baseUrl}" is no address that starts with http`);
-    return socket({ url, key, headers: { ...headers, ...authorization } });
+    return await socket({ url, key, headers: { ...headers, ...authorization } });
   }
 
   url(path: string, query: Query = {}): string {

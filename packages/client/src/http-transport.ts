@@ -1,5 +1,4 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { Readable } from "node:stream";
 import type { Transport, TransportAnswer, TransportRequest } from "./transport.js";
 
@@ -7,14 +6,18 @@ const KEEP_ALIVE = { keepAlive: true };
 
 /** A transport over node:http. Its connections are kept for the next request, and keep no process alive. */
 export function httpTransport(): Transport {
-  const agents = { http: new HttpAgent(KEEP_ALIVE), https: new HttpsAgent(KEEP_ALIVE) };
+  const plain = { request: httpRequest, agent: new HttpAgent(KEEP_ALIVE) };
+  let secure: Promise<typeof plain> | undefined;
   return async (sent) => {
     const { headers, body } = await encoded(sent);
+    if (sent.url.startsWith("https:")) secure ??= loadSecure();
+    const { request: send, agent } = sent.url.startsWith("https:")
+      ? ((await secure) ?? plain)
+      : plain;
     return await new Promise((resolve, reject) => {
-      const secure = sent.url.startsWith("https:");
-      const request = (secure ? httpsRequest : httpRequest)(sent.url, {
+      const request = send(sent.url, {
         method: sent.method,
-        agent: secure ? agents.https : agents.http,
+        agent,
         headers,
         ...(sent.signal ? { signal: sent.signal } : {}),
       });
@@ -40,6 +43,12 @@ export function httpTransport(): Transport {
       source.pipe(request);
     });
   };
+}
+
+/** TLS takes its time to load, so only who needs it does. */
+async function loadSecure() {
+  const { Agent, request } = await import("node:https");
+  return { request, agent: new Agent(KEEP_ALIVE) };
 }
 
 async function encoded({ headers, body }: TransportRequest) {

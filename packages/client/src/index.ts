@@ -5,7 +5,7 @@ export type { Command, CommandEvent, ExecOptions } from "./exec.js";
 export type { FileStream, Files, Path, WriteOptions } from "./files.js";
 export { type OutputOptions, outputBytes, type ProcessEvent, type Processes } from "./processes.js";
 export type { AuditFilter, CreateProgress } from "./resources.js";
-export type { Closed, WebSocketConstructor } from "./socket.js";
+export type { Closed, WebSocketConstructor, WebSocketSource } from "./socket.js";
 export type { SpaceHandle } from "./space.js";
 export type { FollowOptions, StreamState } from "./sse.js";
 export type { Terminal, TerminalEnd, TerminalOptions, Tunnel } from "./terminal.js";

@@ -1,4 +1,3 @@
-import WebSocket from "ws";
 import { type ClientOptions, Clawdspace as IsomorphicClient } from "./clawdspace.js";
 import { httpTransport } from "./http-transport.js";
 import type { WebSocketConstructor } from "./socket.js";
@@ -12,7 +11,9 @@ export * from "./index.js";
 export class Clawdspace extends IsomorphicClient {
   constructor(options: ClientOptions = {}) {
     super({
-      WebSocket: WebSocket as unknown as WebSocketConstructor,
+      WebSocket: {
+        load: async () => (await import("ws")).WebSocket as unknown as WebSocketConstructor,
+      },
       ...(options.fetch ? {} : { transport: httpTransport() }),
       ...options,
     });

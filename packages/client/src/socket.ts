@@ -25,7 +25,7 @@ export interface SocketRequest {
   headers: Record<string, string>;
 }
 
-export type SocketFactory = (request: SocketRequest) => Socket;
+export type SocketFactory = (request: SocketRequest) => Promise<Socket>;
 
 /** What is used of a WebSocket class. */
 export interface WebSocketLike {
@@ -41,14 +41,18 @@ export interface WebSocketLike {
 
 export type WebSocketConstructor = new (url: string, options?: never) => WebSocketLike;
 
+/** A WebSocket class, or what loads one when it is first needed. */
+export type WebSocketSource = WebSocketConstructor | { load(): Promise<WebSocketConstructor> };
+
 const OPEN = 1;
 
 /** Browsers' WebSockets can't carry headers: there the session's cookie goes with it, or the key in the address. */
 const inBrowser = () => "document" in globalThis || "WorkerGlobalScope" in globalThis;
 
 /** Makes sockets of a class: a browser's, Node's, or that of the package "ws". */
-export function sockets(WebSocket: WebSocketConstructor): SocketFactory {
-  return ({ url, key, headers }) => {
+export function sockets(source: WebSocketSource): SocketFactory {
+  return async ({ url, key, headers }) => {
+    const WebSocket = "load" in source ? await source.load() : source;
     if (!inBrowser()) return wrap(new WebSocket(url, { headers } as never));
     if (key === undefined) return wrap(new WebSocket(url));
     const keyed = `${url}${url.includes("?") ? "&" : "?"}key=${encodeURIComponent(key)}`;

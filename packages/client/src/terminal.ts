@@ -144,7 +144,7 @@ async function openSocket(
   spacePath: string,
   query: Record<string, string | number | boolean | undefined>,
 ): Promise<Socket> {
-  const socket = connection.socket(path, query);
+  const socket = await connection.socket(path, query);
   try {
     await socket.opened;
     return socket;
