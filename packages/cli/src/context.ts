@@ -110,7 +110,7 @@ export class Context {
   async #others(from: Server[], options: { refresh?: boolean } = {}): Promise<Server[]> {
     const lists = await Promise.all(
       from.map(async (server) => {
-        const none: NodeList = { nodes: [], lastUpdatedAt: null };
+        const none: NodeList = { nodes: [], lastUpdatedAt: 0 };
         const { nodes } = await this.client(server)
           .nodes(options)
           .catch(() => none);

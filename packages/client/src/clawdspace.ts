@@ -5,10 +5,11 @@ import {
   EventSchema,
   type EventType,
   HealthSchema,
+  type NodeList,
+  NodeListSchema,
   type System,
   SystemSchema,
 } from "@clawdspace/protocol";
-import * as z from "zod";
 import { Connection } from "./connection.js";
 import { Audit, Keys, Session, Spaces, Templates } from "./resources.js";
 import {
@@ -39,23 +40,6 @@ export interface ClientOptions {
   /** Carries requests in place of fetch. */
   transport?: Transport | undefined;
 }
-
-const NodeSchema = z.object({
-  name: z.string(),
-  url: z.string(),
-  status: z.enum(["online", "offline"]),
-  latencyMs: z.number().nullable().optional(),
-  capabilities: z
-    .object({ gpu: z.boolean(), gpuName: z.string().optional() })
-    .loose()
-    .nullable()
-    .optional(),
-});
-const NodeListSchema = z.object({
-  nodes: z.array(NodeSchema),
-  lastUpdatedAt: z.number().nullish(),
-});
-export type NodeList = z.infer<typeof NodeListSchema>;
 
 /** One Clawdspace daemon. Every failure is a `ClawdspaceError` with a stable `code`. */
 export class Clawdspace {

@@ -1,6 +1,6 @@
 export type * from "@clawdspace/protocol";
 export { ClawdspaceError, ERROR_STATUS } from "@clawdspace/protocol";
-export { Clawdspace, type ClientOptions, type NodeList } from "./clawdspace.js";
+export { Clawdspace, type ClientOptions } from "./clawdspace.js";
 export type { Command, CommandEvent, ExecOptions } from "./exec.js";
 export type { FileStream, Files, Path, WriteOptions } from "./files.js";
 export { type OutputOptions, outputBytes, type ProcessEvent, type Processes } from "./processes.js";
