@@ -7,8 +7,8 @@ import {
 } from "./apt.mjs";
 import { tryRun } from "./run.mjs";
 
-/** What the tests use beyond what `npm start` needs: a browser, the fuzzer's compiler and network tools. */
-const TOOLS = ["chromium", "clang", "iproute2", "openssl"];
+/** What the tests use beyond what `npm start` needs: a browser, the fuzzer's compiler, network tools and a terminal. */
+const TOOLS = ["chromium", "clang", "iproute2", "openssl", "tmux"];
 
 /** Taken along where the distribution has it. */
 const OPTIONAL_TOOLS = ["runsc"];
