@@ -122,8 +122,50 @@ describe("a space under gVisor", () => {
     expect(worked.filter((each) => !own.includes(each))).toEqual([]);
   });
 
+  it("has its files: written, read, listed, found, changed, and none of them outside", async () => {
+    const ask = async (method: string, path: string, body?: unknown) => {
+      const { status, body: answer } = await lab.json(method, `/api/spaces/guarded/${path}`, body);
+      return { status, ...answer };
+    };
+    const data = Buffer.from([0, 10, 255, ...Buffer.from("é\n")]);
+    const put = (path: string) =>
+      ask("PUT", `file?path=${path}`, { contentBase64: data.toString("base64") });
+    const { etag, ...written } = await put("/deep/down/a%20b.bin");
+    expect(written).toMatchObject({ status: 200, size: data.length });
+    const read = await ask("GET", "file?path=/deep/down/a%20b.bin");
+    expect(read).toMatchObject({ contentBase64: data.toString("base64"), etag });
+    await lab.sh("guarded", "ln -s /etc out && chmod 750 deep");
+    const { entries } = await ask("GET", "files?path=/");
+    expect(
+      entries.map(({ name, type, mode }: Record<string, string>) => [name, type, mode]),
+    ).toEqual(
+      expect.arrayContaining([
+        ["deep", "dir", "750"],
+        ["note", "file", "644"],
+        ["out", "symlink", "777"],
+      ]),
+    );
+    const moved = { from: "/deep/down/a b.bin", to: "/deep/b.bin" };
+    expect(await ask("POST", "files/move", moved)).toMatchObject({ status: 200 });
+    expect(
+      await ask("POST", "files/copy", { from: "/deep", to: "/copy", recursive: true }),
+    ).toMatchObject({ status: 200 });
+    const found = await ask("GET", "files/find?glob=**/*.bin");
+    expect(found.entries.map(({ path }: { path: string }) => path).sort()).toEqual([
+      "/copy/b.bin",
+      "/deep/b.bin",
+    ]);
+    expect(await ask("DELETE", "files?path=/copy&recursive=true")).toMatchObject({ status: 200 });
+    for (const path of ["/out/passwd", "/../etc/passwd", "/out/new"]) {
+      expect(await put(path)).toMatchObject({ status: 400 });
+      expect(await ask("GET", `file?path=${path}`)).toMatchObject({ status: 400 });
+    }
+  });
+
   it("sleeps and wakes", async () => {
     await lab.json("POST", "/api/spaces/guarded/stop");
+    const { body } = await lab.json("GET", "/api/spaces/guarded/file?path=/note");
+    expect(Buffer.from(body.contentBase64, "base64").toString()).toBe("kept\n");
     expect((await lab.json("GET", "/api/spaces/guarded")).body.space.status).toBe("paused");
     expect((await lab.sh("guarded", "cat note")).stdout).toBe("kept");
   });

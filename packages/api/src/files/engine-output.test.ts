@@ -37,6 +37,13 @@ describe("parseFacts", () => {
     expect(parseFacts(FACTS.replace("81a4", mode)).type).toBe(type);
   });
 
+  it("reads what find(1) says in its place", () => {
+    const found = FACTS.replace("81a4", "=f644").replace("123456789", "1234567890");
+    expect(parseFacts(found)).toEqual({ ...parseFacts(FACTS), etag: etagOf(found) });
+    expect(parseFacts(FACTS.replace("81a4", "=l777")).type).toBe("symlink");
+    expect(parseFacts(FACTS.replace("81a4", "=s755")).type).toBe("other");
+  });
+
   it("takes times without a fraction", () => {
     expect(parseFacts(FACTS.replace(".123456789", "")).mtimeMs % 1000).toBe(0);
   });

@@ -9,17 +9,20 @@ const TYPES = new Map<number, GuestStat["type"]>([
   [0o040000, "dir"],
   [0o120000, "symlink"],
 ]);
+const FOUND_TYPES: Record<string, GuestStat["type"]> = { f: "file", d: "dir", l: "symlink" };
 const FACTS =
-  /^([0-9a-f]+) (\d+) (\d+) (\d+) (\d+) (\d+) (\S+) ([\d:]+)(\.\d+)? \+0000 \S+ [\d:.]+ \+0000$/;
+  /^(?:([0-9a-f]+)|=([a-zA-Z])([0-7]+)) (\d+) (\d+) (\d+) (\d+) (\d+) (\S+) ([\d:]+)(\.\d+)? \+0000 \S+ [\d:.]+ \+0000$/;
 
-/** Reads one line of stat(1) as the script asks for it. Throws `GuestError` "protocol" where it is none. */
+/** Reads one line of stat(1), or of find(1) in its place, as the script asks for it. Throws `GuestError` "protocol" where it is none. */
 export function parseFacts(line: string): GuestStat {
   const match = FACTS.exec(line);
   if (!match) throw new GuestError("protocol", "the space's own stat(1) says something else");
-  const [, bits = "", size, uid, gid, nlink, ino = "", day, time, fraction = ""] = match;
-  const mode = Number.parseInt(bits, 16);
+  const [, bits = "", kind, octal = "", size, uid, gid, nlink, ino = "", day, time, fraction = ""] =
+    match;
+  const mode = kind ? Number.parseInt(octal, 8) : Number.parseInt(bits, 16);
+  const type = kind ? FOUND_TYPES[kind] : TYPES.get(mode & S_IFMT);
   return {
-    type: TYPES.get(mode & S_IFMT) ?? "other",
+    type: type ?? "other",
     size: Number(size),
     mtimeMs: Date.parse(`${day}T${time}Z`) + Math.floor(Number(`0${fraction}`) * 1000),
     mode: mode & 0o7777,

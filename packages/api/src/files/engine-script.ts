@@ -14,6 +14,9 @@ export const EXIT = {
 
 /** Facts of a file as stat(1) of GNU and of BusyBox writes them. */
 const FACTS = "%f %s %u %g %h %i %y %z";
+/** The same as GNU's find writes them, but for the kind and mode. */
+const FOUND_FACTS =
+  "=%y%m %s %U %G %n %i %TY-%Tm-%Td %TH:%TM:%TS +0000 %CY-%Cm-%Cd %CH:%CM:%CS +0000";
 
 /**
  * What the scripts here share. A folder is entered before it is used: the working directory stays the folder that was
@@ -58,7 +61,26 @@ enter_made() {
 }
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 folder() { [ -d "$1" ] && [ ! -L "$1" ]; }
-facts() { stat -c '${FACTS}' -- "$1"; }
+# GNU's newer stat needs a system call that older releases of gVisor don't know; find gets by without.
+stat_works() { case $(stat -c %i / 2>&1) in *statx*) return 1 ;; esac; }
+found() { find $3 "$1" -maxdepth 0 -printf "$2"; }
+stated() { # file, format of stat, of find, options
+  text=$(stat $4 -c "$2" -- "$1" 2>&1) && { printf '%s\\n' "$text"; return; }
+  case $text in
+    *statx*Invalid* | *statx*implemented*) found "$1" "$3\\n" "$4" ;;
+    *) printf '%s\\n' "$text" >&2; return 1 ;;
+  esac
+}
+facts() { stated "$1" '${FACTS}' '${FOUND_FACTS}'; }
+mode_of() { stated "$1" %a %m; }
+# The entries of a folder, at most so many levels below.
+listed() {
+  if stat_works; then
+    find . -mindepth 1 $1 -exec stat -c '/${FACTS}/%n' -- {} +
+  else
+    find . -mindepth 1 $1 -printf '/${FOUND_FACTS}/%p\\n'
+  fi 2>/dev/null
+}
 open_file() {
   there "$1" || exit ${EXIT.notFound}
   [ -L "$1" ] && [ ! -e "$1" ] && exit ${EXIT.notFound}
@@ -66,7 +88,7 @@ open_file() {
   exec 3<"$1" || exit 1
   inside "$(readlink /proc/self/fd/3)"
 }
-opened_facts() { stat -L -c '${FACTS}' /proc/self/fd/3; }
+opened_facts() { stated /proc/self/fd/3 '${FACTS}' '${FOUND_FACTS}' -L; }
 `;
 
 /**
@@ -122,12 +144,12 @@ list)
   find . -mindepth 1 -maxdepth 1 -type l -exec sh -c '
     for link; do printf "%s\\0" "$link"; readlink -n -- "$link"; printf "\\0"; done' sh {} + 2>/dev/null
   printf '\\0'
-  find . -mindepth 1 -maxdepth 1 -exec stat -c '/${FACTS}/%n' -- {} + 2>/dev/null
+  listed '-maxdepth 1'
   exit 0 ;;
 walk)
   enter "$first"
   printf '\\0'
-  find . -mindepth 1 -exec stat -c '/${FACTS}/%n' -- {} + 2>/dev/null
+  listed
   exit 0 ;;
 archive)
   enter "$first"
@@ -162,7 +184,7 @@ write) # folder, name, temporary name, end mark, mode or -, rule, facts or -, pa
   size=$(($(wc -c <"./$3") - 32))
   dd if=/dev/null "of=./$3" bs=1 seek="$size" count=0 2>/dev/null || { rm -f -- "./$3"; exit 1; }
   mode=$5
-  if [ "$mode" = - ] && [ -f "./$name" ] && [ ! -L "./$name" ]; then mode=$(stat -c %a -- "./$name"); fi
+  if [ "$mode" = - ] && [ -f "./$name" ] && [ ! -L "./$name" ]; then mode=$(mode_of "./$name"); fi
   [ "$mode" = - ] || chmod -- "$mode" "./$3"
   ( check "./$name" "$6" "$7" ) || { code=$?; rm -f -- "./$3"; exit "$code"; }
   exec 3<"./$3"
