@@ -41,7 +41,7 @@ export class Daemon {
     const folder = await mkdtemp(join(tmpdir(), "clawdspace-test-"));
     const daemon = new Daemon(
       `http://127.0.0.1:${port}`,
-      `test-key-${id}`,
+      env.API_KEY ?? `test-key-${id}`,
       `cs-test-${id}`,
       folder,
       {
@@ -167,7 +167,7 @@ export async function removeNamespace(namespace: string): Promise<void> {
   await uninstallNetwork(new DockerEngine(dockerHost), namespace, "clawdspace:latest");
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

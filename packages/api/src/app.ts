@@ -15,6 +15,7 @@ import {
 import { auditRequests } from "./http/audit.js";
 import { Authenticator, guard } from "./http/auth.js";
 import { earlyErrors, handleErrors } from "./http/errors.js";
+import { forwardToNodes, readNode } from "./http/forwarding.js";
 import { acceptJson } from "./http/json-body.js";
 import { measureRequests } from "./http/metrics.js";
 import { logRequests } from "./http/request-log.js";
@@ -112,11 +113,21 @@ export async function buildApp(
     new Sessions(),
     services.peers,
   );
-  await app.register(previewRoutes(services, options));
+  const { fleet, whereabouts, forwarder, keys } = services;
+  const isKey = (text: string) => keys.verify(text) !== undefined;
+  const forwarding = { fleet, whereabouts, forwarder, isKey };
+  app.addHook("preClose", async () => forwarder.close());
+  await app.register(async (open) => {
+    readNode(open);
+    forwardToNodes(open, forwarding);
+    await open.register(previewRoutes(services, options));
+  });
   await app.register(sessionRoutes(authenticator), { prefix: "/api/session" });
   await app.register(peerRoutes(services), { prefix: "/api/peer" });
   await app.register(async (guarded) => {
+    readNode(guarded);
     guard(guarded, authenticator);
+    forwardToNodes(guarded, forwarding);
     await guarded.register(spaceRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(execRoutes(services), { prefix: "/api/spaces" });
     for (const routes of [

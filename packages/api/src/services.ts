@@ -27,9 +27,11 @@ import { NetworkService } from "./network/network-service.js";
 import { discover } from "./nodes/discovery.js";
 import { DrainStore } from "./nodes/drain-store.js";
 import { Fleet } from "./nodes/fleet.js";
+import { NodeForwarder } from "./nodes/node-forwarder.js";
 import { ownStatus } from "./nodes/own-status.js";
 import { PeerSessions } from "./nodes/peer-sessions.js";
 import { peerSecret } from "./nodes/proof.js";
+import { Whereabouts } from "./nodes/whereabouts.js";
 import { PortService } from "./ports/port-service.js";
 import { PreviewTokens } from "./ports/preview-token.js";
 import { Previews } from "./ports/previews.js";
@@ -89,6 +91,8 @@ export interface Services {
   history: SpaceHistory;
   fleet: Fleet;
   peers: PeerSessions;
+  whereabouts: Whereabouts;
+  forwarder: NodeForwarder;
   drain: DrainStore;
   /** What this node tells the others of itself. */
   nodeStatus: () => ReturnType<typeof ownStatus>;
@@ -270,6 +274,8 @@ export function createServices(
     history,
     fleet,
     peers,
+    whereabouts: new Whereabouts(fleet, registry),
+    forwarder: new NodeForwarder(fleet),
     drain,
     nodeStatus,
     async envOf(space) {

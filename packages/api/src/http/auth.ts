@@ -97,8 +97,11 @@ export function guard(app: FastifyInstance, authenticator: Authenticator): void 
       accessOf(method, route.url);
     }
   });
-  app.addHook("onRequest", async (request) => {
+  app.addHook("onRequest", async (request, reply) => {
+    // Tells the other node that it is its token that isn't taken; what a space answers with is nothing to it.
+    if (request.headers[PEER_HEADER] !== undefined) reply.header(PEER_HEADER, "refused");
     request.actor = await authenticator.authenticate(request);
+    reply.removeHeader(PEER_HEADER);
     const { url = "" } = request.routeOptions;
     checkRole(request.actor, accessOf(request.method === "HEAD" ? "GET" : request.method, url));
     const { name } = request.params as { name?: string };

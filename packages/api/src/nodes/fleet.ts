@@ -21,6 +21,8 @@ const MAX_BACKOFF = 8;
 const STEADY = 3;
 /** A node with open streams that has been silent for so long is asked whether it lives. */
 const SILENCE_MS = 5000;
+/** How often a node that is thought to be gone is asked for the sake of requests. */
+const REVIVE_MS = 200;
 
 export interface FleetOptions {
   /** 0 looks once, at the start, and never again by itself. */
@@ -51,6 +53,7 @@ export interface Peer {
   skip: number;
   /** How often it has answered in a row. */
   steady: number;
+  probedAt: number;
   probing: Promise<void> | undefined;
   /** Aborted when the node is found gone, for the requests that wait for it. */
   gone: AbortController;
@@ -62,6 +65,7 @@ export interface Peer {
 /** The nodes of one fleet as this one sees them: looked for and asked in the background, told from memory. */
 export class Fleet {
   readonly #peers = new Map<string, Peer>();
+  readonly #holders = new Map<string, Peer[]>();
   readonly #stop = new AbortController();
   #self: Machine;
   #own: Omit<PeerStatus, "node"> | undefined;
@@ -117,6 +121,42 @@ export class Fleet {
     return [...this.#peers.values()];
   }
 
+  /** Nodes that have, or had when they were last heard of, a space of this name; this one left out. */
+  holders(space: string): Peer[] {
+    return this.#holders.get(space) ?? [];
+  }
+
+  /** Takes in that a node has got a space, or has none of that name any more, before it says so itself. */
+  learn(peer: Peer, space: string, has: boolean): void {
+    if (!peer.status) return;
+    const others = peer.status.spaces.filter((name) => name !== space);
+    peer.status = { ...peer.status, spaces: has ? [...others, space] : others };
+    this.#index();
+  }
+
+  #index(): void {
+    this.#holders.clear();
+    for (const peer of this.peers()) {
+      for (const space of peer.status?.spaces ?? []) {
+        const holders = this.#holders.get(space);
+        if (holders) holders.push(peer);
+        else this.#holders.set(space, [peer]);
+      }
+    }
+  }
+
+  /** Asks a node that is thought to be gone whether it is back, for a request that needs it. Never rejects. */
+  async revive(peer: Peer): Promise<void> {
+    if (peer.state !== "online" && Date.now() - peer.probedAt > REVIVE_MS) await this.probe(peer);
+  }
+
+  /** As `peer`, of a node that must be there: one that is thought to be gone is asked first. */
+  async wanted(name: string): Promise<Peer | undefined> {
+    const peer = this.#peers.get(name);
+    if (peer) await this.revive(peer);
+    return this.peer(name);
+  }
+
   /** The node of a name; undefined where that is this one. Throws `not_found`, or `node_unreachable` where it isn't online. */
   peer(name: string): Peer | undefined {
     if (name === this.name) return undefined;
@@ -142,6 +182,7 @@ export class Fleet {
   /** Asks one node anew how it is, and resolves when that is known. Never rejects. */
   async probe(peer: Peer): Promise<void> {
     peer.probing ??= this.#probe(peer).finally(() => {
+      peer.probedAt = Date.now();
       peer.probing = undefined;
     });
     await peer.probing;
@@ -173,8 +214,8 @@ export class Fleet {
   }
 
   #take(machines: Machine[]): void {
-    const self = machines.find((machine) => machine.self);
-    if (self) this.#self = self;
+    const self = machines.find((machine) => machine.self || machine.url === this.#self.url);
+    if (self) this.#self = { ...self, self: true };
     const others = machines.filter((machine) => !machine.self && machine.url !== this.#self.url);
     for (const machine of others) {
       const known = this.#peers.get(machine.name);
@@ -202,6 +243,7 @@ export class Fleet {
       failures: 0,
       skip: 0,
       steady: 0,
+      probedAt: 0,
       probing: undefined,
       gone: new AbortController(),
       active: 0,
@@ -212,16 +254,16 @@ export class Fleet {
   #drop(peer: Peer): void {
     this.#lost(peer, "offline", "It is no node any more.");
     this.#peers.delete(peer.machine.name);
+    this.#index();
     void peer.link.close().catch(() => {});
   }
 
   async #probe(peer: Peer): Promise<void> {
     const begun = performance.now();
+    const askedAt = Date.now();
     const { signal } = this.#stop;
     try {
-      const status = await peer.link.status(
-        AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)]),
-      );
+      const status = await this.#ask(peer);
       if (peer.link.instance === this.options.instance) {
         // The list of nodes names this one too, and so says what it is called.
         this.#self = { ...peer.machine, self: true };
@@ -232,16 +274,30 @@ export class Fleet {
       this.#found(peer, status);
     } catch (error) {
       if (signal.aborted) return;
+      // It is busy, not gone, where what was asked of it before still moves.
+      if (peer.state === "online" && peer.active > 0 && peer.movedAt > askedAt) return;
       const { state, message } =
         error instanceof PeerFault ? error : toFault(error, peer.machine.url);
       this.#lost(peer, state, message);
     }
   }
 
+  /** One that was there a moment ago is asked twice: a packet, or a second of a busy machine, is soon lost. */
+  async #ask(peer: Peer): Promise<PeerStatus> {
+    const ask = () =>
+      peer.link.status(AbortSignal.any([this.#stop.signal, AbortSignal.timeout(PROBE_MS)]));
+    const tries = peer.state === "online" ? 2 : 1;
+    return await ask().catch(async (error: unknown) => {
+      if (tries === 1 || this.#stop.signal.aborted) throw error;
+      return await ask();
+    });
+  }
+
   #found(peer: Peer, status: PeerStatus): void {
     const before = peer.state;
     Object.assign(peer, { state: "online", reason: undefined, status, lastSeenAt: Date.now() });
     peer.skip = 0;
+    this.#index();
     // One that comes and goes is asked less often, until it has stayed for a while.
     if (++peer.steady >= STEADY) peer.failures = 0;
     if (before === "online") return;

@@ -2,16 +2,13 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { ClawdspaceError } from "@clawdspace/protocol";
-import { exchange, type InnerAnswer } from "./exchange.js";
+import { exchange } from "./exchange.js";
 import { toInnerPath } from "./mount.js";
 import type { PortService } from "./port-service.js";
 import { type Outside, pairs, toInnerHeaders } from "./request-headers.js";
 import { toOuterHeaders } from "./response-headers.js";
 import { withoutSecrets } from "./secrets.js";
-
-/** How long one side of a switched connection may stay open after the other has ended. */
-const HALF_CLOSED_MS = 30_000;
-const TCP_KEEPALIVE_MS = 30_000;
+import { switchProtocols } from "./switch-protocols.js";
 
 /** One request on its way into a space. */
 export interface Crossing {
@@ -63,7 +60,10 @@ export class Forwarder {
           upgrade: head.headers.upgrade ?? upgrade,
         });
         gone.signal.removeEventListener("abort", abandon);
-        return () => this.#switch(crossing, early, connection, answer, headers);
+        const endless = this.#endless;
+        const { rest } = answer;
+        return () =>
+          switchProtocols({ incoming, response, early, connection, rest, headers, endless });
       }
       const headers = toOuterHeaders(head.rawHeaders, mount, { origin, upgrade: undefined });
       // Set by the daemon for its own pages; the space has its own say.
@@ -93,43 +93,6 @@ export class Forwarder {
     } finally {
       this.#endless.delete(response);
       connection.destroy();
-    }
-  }
-
-  async #switch(
-    { incoming, response }: Crossing,
-    early: Buffer,
-    connection: Duplex,
-    { rest }: Extract<InnerAnswer, { kind: "upgrade" }>,
-    headers: string[],
-  ): Promise<void> {
-    const { socket } = incoming;
-    response.detachSocket(socket);
-    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
-    socket.setTimeout(0);
-    const lines = headers.map((text, at) => (at % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join("");
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines}\r\n`, "latin1");
-    socket.write(rest);
-    connection.write(early);
-    this.#endless.add(socket);
-    const end = () => {
-      socket.destroy();
-      connection.destroy();
-    };
-    let timer: NodeJS.Timeout | undefined;
-    for (const side of [socket, connection]) {
-      side.once("end", () => {
-        timer ??= setTimeout(end, HALF_CLOSED_MS).unref();
-      });
-    }
-    try {
-      await Promise.all([pipeline(socket, connection), pipeline(connection, socket)]);
-    } catch {
-      // As above.
-    } finally {
-      clearTimeout(timer);
-      this.#endless.delete(socket);
-      end();
     }
   }
 }

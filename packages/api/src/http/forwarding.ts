@@ -1,0 +1,159 @@
+import { ClawdspaceError, NodeNameSchema } from "@clawdspace/protocol";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { Fleet, Peer } from "../nodes/fleet.js";
+import { type NodeForwarder, PASSED_HEADER, type Passing } from "../nodes/node-forwarder.js";
+import type { Whereabouts } from "../nodes/whereabouts.js";
+import { pairs } from "../ports/request-headers.js";
+import { SESSION_COOKIE } from "./auth.js";
+import { disconnectSignal } from "./disconnect.js";
+
+/** A body up to this size is taken whole, so that it can be sent again to a node that was restarted meanwhile. */
+const WHOLE_BYTES = 256 * 1024;
+/** Routes whose query belongs to the program in the space. */
+const FOREIGN_QUERY = /^\/api\/spaces\/:name\/(?:proxy|preview)\//;
+/** Routes that speak of this very node, or look after the others themselves. */
+const OWN = /^\/api\/(?:nodes|peer)(?:\/|$)/;
+const SPACE = "/api/spaces/:name";
+const SPACE_SEGMENT = /^(\/api\/spaces\/)[^/?]+/;
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** The node that the request names, as NAME@NODE or by ?node=. */
+    node?: string | undefined;
+  }
+}
+
+interface Parts {
+  fleet: Fleet;
+  whereabouts: Whereabouts;
+  forwarder: NodeForwarder;
+  isKey: (text: string) => boolean;
+}
+
+/** Reads which node a request is for, and takes that from the space's name. To be added before whatever looks at the name. */
+export function readNode(app: FastifyInstance): void {
+  app.addHook("onRequest", (request, _reply, done) => {
+    const { url = "" } = request.routeOptions;
+    const params = request.params as { name?: string };
+    const { node } = request.query as { node?: unknown };
+    const asked = url.startsWith("/api/") && !FOREIGN_QUERY.test(url) ? node : undefined;
+    if (typeof asked === "string" && asked !== "all") request.node = asked;
+    const at = url.startsWith(SPACE) ? (params.name?.indexOf("@") ?? -1) : -1;
+    if (at >= 0) {
+      request.node = params.name?.slice(at + 1);
+      params.name = params.name?.slice(0, at) ?? "";
+    }
+    done();
+  });
+}
+
+/**
+ * Passes on what is for another node: one that the request names, or the one that has the space. What is for this node goes its
+ * way after a look-up in memory. To be added behind the guard.
+ */
+export function forwardToNodes(app: FastifyInstance, parts: Parts): void {
+  const early = new WeakMap<FastifyRequest["raw"], Buffer>();
+  app.server.prependListener("upgrade", (raw, _socket, head) => early.set(raw, head));
+  app.addHook("onRequest", (request, reply, done) => {
+    // What another node has passed on is for this one.
+    if (request.peer || request.headers[PASSED_HEADER] !== undefined) return done();
+    let target: Peer | undefined | Promise<Peer | undefined>;
+    try {
+      target = targetOf(request, parts);
+    } catch (error) {
+      return done(error as Error);
+    }
+    if (target === undefined) return done();
+    void Promise.resolve(target)
+      .then(async (peer) => {
+        if (peer) await forward(request, reply, peer, parts, early.get(request.raw));
+      })
+      .then(() => done(), done);
+  });
+}
+
+function targetOf(request: FastifyRequest, { fleet, whereabouts }: Parts) {
+  const { url = "" } = request.routeOptions;
+  if (OWN.test(url)) return undefined;
+  if (request.node !== undefined) {
+    if (NodeNameSchema.safeParse(request.node).success) return fleet.wanted(request.node);
+    throw new ClawdspaceError("invalid_request", `"${request.node}" is no name of a node.`);
+  }
+  const { name } = request.params as { name?: string };
+  if (name === undefined || !url.startsWith(SPACE)) return undefined;
+  return whereabouts.locate(name);
+}
+
+async function forward(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  peer: Peer,
+  { fleet, forwarder, isKey }: Parts,
+  early: Buffer | undefined,
+): Promise<void> {
+  const { raw: response } = reply;
+  const incoming = request.raw;
+  const { name } = request.params as { name?: string };
+  const signal = disconnectSignal(reply);
+  const passing: Passing = {
+    method: request.method,
+    path: toPath(request, isKey),
+    headers: toHeaders(request, isKey),
+    body: await bodyOf(request),
+    identity: request.actor && {
+      actor: request.actor,
+      from: request.ip,
+      header: request.headers.authorization !== undefined,
+    },
+  };
+  if (request.ws && early) {
+    const carry = await forwarder.upgrade(peer, passing, { incoming, response, early }, signal);
+    reply.hijack();
+    return await carry();
+  }
+  const answer = await forwarder.send(peer, passing, signal);
+  const { url } = request.routeOptions;
+  if (name !== undefined && request.method === "DELETE" && url === SPACE && answer.status < 300) {
+    fleet.learn(peer, name, false);
+  }
+  reply.hijack();
+  await forwarder.relay(peer, answer, response);
+}
+
+/** What is asked for, without the node's name, and without what opens this node. */
+function toPath(request: FastifyRequest, isKey: Parts["isKey"]): string {
+  const { url = "" } = request.routeOptions;
+  const { name } = request.params as { name?: string };
+  const [path = "", ...rest] = request.originalUrl.split("?");
+  const foreign = FOREIGN_QUERY.test(url);
+  const query = rest
+    .join("?")
+    .split("&")
+    .filter((parameter) => {
+      const [[key, value] = ["", ""]] = new URLSearchParams(parameter);
+      return !(parameter === "" || (key === "key" && isKey(value)) || (key === "node" && !foreign));
+    })
+    .join("&");
+  const at = name !== undefined && url.startsWith(SPACE) ? encodeURIComponent(name) : undefined;
+  const target = at === undefined ? path : path.replace(SPACE_SEGMENT, `$1${at}`);
+  return query ? `${target}?${query}` : target;
+}
+
+function toHeaders(request: FastifyRequest, isKey: Parts["isKey"]): string[] {
+  return [...pairs(request.raw.rawHeaders)].flatMap(([name, value]) => {
+    const key = name.toLowerCase();
+    if (key === "authorization" && isKey(value.replace(/^bearer\s+/i, "").trim())) return [];
+    if (key !== "cookie") return [name, value];
+    const kept = value.split(";").filter((each) => each.trim().split("=")[0] !== SESSION_COOKIE);
+    return kept.length > 0 ? [name, kept.join(";").trim()] : [];
+  });
+}
+
+async function bodyOf({ raw, headers, ws }: FastifyRequest): Promise<Passing["body"]> {
+  const length = Number(headers["content-length"] ?? 0);
+  if (ws || (headers["transfer-encoding"] === undefined && length === 0)) return undefined;
+  if (headers["transfer-encoding"] !== undefined || length > WHOLE_BYTES) return raw;
+  const pieces: Buffer[] = [];
+  for await (const piece of raw) pieces.push(piece);
+  return Buffer.concat(pieces);
+}

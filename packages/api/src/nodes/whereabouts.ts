@@ -1,0 +1,49 @@
+import { ClawdspaceError } from "@clawdspace/protocol";
+import type { SpaceRegistry } from "../spaces/registry.js";
+import { type Fleet, type Peer, unreachable } from "./fleet.js";
+
+/** Knows on which node each space is. */
+export class Whereabouts {
+  constructor(
+    private readonly fleet: Fleet,
+    private readonly registry: Pick<SpaceRegistry, "peek">,
+  ) {}
+
+  /**
+   * The node that has a space; undefined where that is this one, or where none has it. It is a look-up in memory for a space
+   * that is here; the others are asked where none is known to have it. Throws `ambiguous`, `node_unreachable`.
+   */
+  locate(name: string): Peer | undefined | Promise<Peer | undefined> {
+    const holders = this.fleet.holders(name);
+    if (holders.length === 0 && this.registry.peek(name)) return undefined;
+    const [only, second] = holders;
+    if (only && !second && only.state === "online" && !this.registry.peek(name)) return only;
+    return this.#ask(name);
+  }
+
+  /** As `locate`, by what the other nodes say now. */
+  async #ask(name: string): Promise<Peer | undefined> {
+    await Promise.all([
+      ...this.fleet.online().map((peer) => this.fleet.probe(peer)),
+      ...this.fleet.holders(name).map((peer) => this.fleet.revive(peer)),
+    ]);
+    const holders = this.fleet.holders(name);
+    const online = holders.filter(({ state }) => state === "online");
+    const here = this.registry.peek(name) !== undefined;
+    const nodes = [
+      ...(here ? [this.fleet.name] : []),
+      ...online.map(({ machine }) => machine.name),
+    ];
+    if (nodes.length > 1) {
+      const ways = nodes.map((node) => `${name}@${node}`).join(" or ");
+      throw new ClawdspaceError(
+        "ambiguous",
+        `There are spaces "${name}" on ${nodes.length} nodes. Say ${ways}.`,
+      );
+    }
+    if (here || online.length === 1) return online[0];
+    // Better told than "not found", which might make somebody create it anew.
+    if (holders[0]) throw unreachable(holders[0]);
+    return undefined;
+  }
+}
