@@ -315,13 +315,14 @@ export class Lab {
     await gone;
   }
 
-  get #apiSocket(): string {
+  /** A socket in the file system that leads to the daemon, from outside its namespace. */
+  get apiSocket(): string {
     return join(this.folder, "api.sock");
   }
 
   /** A way into the namespace for this process: a socket in the file system that leads to the daemon's port. */
   async #forward(): Promise<void> {
-    if (existsSync(this.#apiSocket)) return;
+    if (existsSync(this.apiSocket)) return;
     const [command, ...args] = this.options.unprivileged
       ? [process.execPath]
       : ["ip", "netns", "exec", this.#ns("node"), process.execPath];
@@ -329,7 +330,7 @@ export class Lab {
     await this.#spawnReady(command ?? "", [
       ...args,
       HOST_SCRIPT,
-      this.#apiSocket,
+      this.apiSocket,
       `forward:${port}`,
     ]);
   }
@@ -342,7 +343,7 @@ export class Lab {
     // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape, and assert what they find
   ): Promise<{ status: number; body: any }> {
     const outgoing = request({
-      socketPath: this.#apiSocket,
+      socketPath: this.apiSocket,
       // A kept connection might lead to a daemon that is gone.
       agent: false,
       method,
