@@ -1,7 +1,7 @@
 import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { buffer, text } from "node:stream/consumers";
@@ -27,6 +27,9 @@ export async function installPackage(): Promise<string> {
     if (existsSync(installed)) return join(installed, "node_modules/clawdspace");
     const draft = join(CACHE, `installing-${process.pid}`);
     await mkdir(draft, { recursive: true });
+    for (const old of await readdir(CACHE)) {
+      if (old.startsWith("installed-")) await rm(join(CACHE, old), { recursive: true });
+    }
     await writeFile(join(draft, "package.json"), '{"private": true}');
     await run("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error", tarball], {
       cwd: draft,
