@@ -1,11 +1,13 @@
 import { type Actor, ClawdspaceError } from "@clawdspace/protocol";
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RateLimiterMemory } from "rate-limiter-flexible";
 import type { KeyStore } from "../keys/key-store.js";
 import type { Sessions } from "../keys/sessions.js";
 import { PEER_HEADER } from "../nodes/peer-link.js";
 import type { PeerSessions } from "../nodes/peer-sessions.js";
 import { ACCESS, checkRole, checkSpace } from "./access.js";
+import { OpenRequests } from "./open-requests.js";
+import { checkOrigin, checkOwnHost } from "./origin.js";
 
 export const SESSION_COOKIE = "clawdspace_session";
 
@@ -27,31 +29,47 @@ export const ANONYMOUS: Actor = { name: "anonymous", role: "admin" };
 /** Tells who a request is from. A caller whose key is wrong too often has to wait; right keys never do. */
 export class Authenticator {
   readonly #failures = new RateLimiterMemory({ points: FAILURES_A_MINUTE, duration: 60 });
+  readonly #open = new OpenRequests();
 
   /** @param keys undefined where authentication is switched off. */
   constructor(
     private readonly keys: KeyStore | undefined,
     readonly sessions: Sessions,
     private readonly peers: PeerSessions,
-  ) {}
+  ) {
+    keys?.onRevoked((keyId) => this.#open.end(keyId));
+  }
 
   /**
-   * The actor behind `Authorization: Bearer KEY`, `?key=KEY` or the session cookie.
-   * or, where another node passes the request on, the one that it names.
-   * Throws `unauthorized`, `rate_limited`, or `forbidden` where a cookie comes from another site's page.
+   * The actor behind `Authorization: Bearer KEY`, `?key=KEY` or the session cookie,
+   * or, where another node passes the request on, the one that it names. What comes with a key that is revoked meanwhile
+   * is broken off. Throws `unauthorized`, `rate_limited`, or `forbidden` where a cookie comes from another site's page.
    */
-  async authenticate(request: FastifyRequest): Promise<Actor> {
+  async authenticate(request: FastifyRequest, reply: FastifyReply): Promise<Actor> {
     const passed = request.headers[PEER_HEADER];
     if (typeof passed === "string") return await this.#passedOn(request, passed);
-    if (!this.keys) return ANONYMOUS;
+    if (!this.keys) {
+      // Any page that a browser on this machine shows could ask, so that only our own may.
+      checkOwnHost(request);
+      if (request.headers.origin !== undefined) checkOrigin(request);
+      return ANONYMOUS;
+    }
+    const { actor, keyId } = await this.#identify(request);
+    // Who revokes the key that they use gets the answer.
+    if (!request.routeOptions.url?.startsWith("/api/keys")) this.#open.add(keyId, request, reply);
+    return actor;
+  }
+
+  async #identify(request: FastifyRequest): Promise<{ actor: Actor; keyId: string }> {
     const secret = secretOf(request);
-    if (secret !== undefined) return (await this.verify(request, secret)).actor;
+    if (secret !== undefined) return await this.verify(request, secret);
     const token = request.cookies[SESSION_COOKIE];
     const keyId = token === undefined ? undefined : this.sessions.verify(token);
-    const actor = keyId === undefined ? undefined : this.keys.actorOf(keyId);
-    if (!actor) throw unauthorized();
-    checkSameOrigin(request);
-    return actor;
+    const actor = keyId === undefined ? undefined : this.keys?.actorOf(keyId);
+    if (!actor || keyId === undefined) throw unauthorized();
+    // A cookie is sent by the browser whoever's page asks.
+    checkOrigin(request);
+    return { actor, keyId };
   }
 
   async #passedOn(request: FastifyRequest, token: string): Promise<Actor> {
@@ -100,7 +118,7 @@ export function guard(app: FastifyInstance, authenticator: Authenticator): void 
   app.addHook("onRequest", async (request, reply) => {
     // Tells the other node that it is its token that isn't taken; what a space answers with is nothing to it.
     if (request.headers[PEER_HEADER] !== undefined) reply.header(PEER_HEADER, "refused");
-    request.actor = await authenticator.authenticate(request);
+    request.actor = await authenticator.authenticate(request, reply);
     reply.removeHeader(PEER_HEADER);
     const { url = "" } = request.routeOptions;
     checkRole(request.actor, accessOf(request.method === "HEAD" ? "GET" : request.method, url));
@@ -114,18 +132,6 @@ function accessOf(method: string, url: string) {
   const access = ACCESS[`${method} ${path}`] ?? ACCESS[`ANY ${path}`];
   if (access === undefined) throw new Error(`${method} ${path} has no entry in http/access.ts`);
   return access;
-}
-
-/**
- * A cookie is sent by the browser whoever's page asks, so a request with one must come from our own page where it changes
- * something or opens a WebSocket. Throws `forbidden`.
- */
-function checkSameOrigin(request: FastifyRequest): void {
-  const reads = request.method === "GET" || request.method === "HEAD";
-  const { origin, host, upgrade } = request.headers;
-  if (reads && upgrade === undefined) return;
-  if (origin !== undefined && URL.canParse(origin) && new URL(origin).host === host) return;
-  throw new ClawdspaceError("forbidden", "This request came from another site's page.");
 }
 
 /** Takes a header out of Node's list of names and values. */

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { Agent, request } from "node:http";
+import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import fastify from "fastify";
@@ -47,6 +49,11 @@ describe("listen", () => {
     expect(await get(other, "/")).toBe("served");
     const slow = [get(url, "/slow"), get(other, "/slow")];
     await expect.poll(() => arrived).toBe(2);
+    // One that has said nothing yet.
+    const silent = [url, other].map((each) =>
+      connect(Number(new URL(each).port), new URL(each).hostname),
+    );
+    await Promise.all(silent.map((socket) => once(socket, "connect")));
     await app.close();
     expect(await Promise.all(slow)).toEqual(["answered", "answered"]);
     await expect(get(other, "/")).rejects.toThrow();

@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
-import { isIPv6 } from "node:net";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { isIPv6, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { promisify } from "node:util";
 import type { FastifyInstance } from "fastify";
@@ -51,10 +51,23 @@ export async function listen(
 ): Promise<string> {
   const [first = LOOPBACK, ...others] = addresses;
   const servers = [app.server];
+  const silent = new Set<Socket>();
+  const watch = (server: Server) => {
+    server.on("connection", (socket) => {
+      silent.add(socket);
+      socket.once("close", () => silent.delete(socket));
+    });
+    for (const event of ["request", "upgrade"]) {
+      server.prependListener(event, ({ socket }: IncomingMessage) => silent.delete(socket));
+    }
+  };
+  watch(app.server);
   app.addHook("preClose", async () => {
     // A connection that is kept alive would otherwise wait for its client's next request.
     const closing = setInterval(() => {
       for (const server of servers) server.closeIdleConnections();
+      // Nor for its first one: browsers connect ahead of need, which isn't idle to Node.
+      for (const socket of silent) socket.destroy();
     }, IDLE_CHECK_MS);
     app.server.once("close", () => clearInterval(closing));
     await Promise.all(servers.slice(1).map((server) => promisify(server.close).call(server)));
@@ -64,6 +77,7 @@ export async function listen(
   const actual = typeof bound === "object" && bound ? bound.port : port;
   for (const host of others) {
     const server = createServer((request, response) => app.routing(request, response));
+    watch(server);
     server.on("upgrade", (...upgrade) => app.server.emit("upgrade", ...upgrade));
     server.listen(actual, host);
     await once(server, "listening");

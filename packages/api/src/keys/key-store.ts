@@ -29,6 +29,7 @@ export class KeyStore {
   #keys: KeptKey[] = [];
   #saving: Promise<void> = Promise.resolve();
   #saveTimer: NodeJS.Timeout | undefined;
+  readonly #revoked: ((keyId: string) => void)[] = [];
 
   /** @param file made when the first key is; mode 0600. */
   constructor(
@@ -36,6 +37,11 @@ export class KeyStore {
     ownerKey: string,
   ) {
     this.#owner = digest(ownerKey);
+  }
+
+  /** Calls `listener` once a key opens nothing any more. */
+  onRevoked(listener: (keyId: string) => void): void {
+    this.#revoked.push(listener);
   }
 
   /** Reads the file. Throws where it holds anything but keys: starting without them would lock people out silently. */
@@ -108,7 +114,9 @@ export class KeyStore {
         `There is no key "${idOrName}". GET /api/keys lists them.`,
       );
     }
+    const gone = this.#keys.filter((key) => !kept.includes(key));
     this.#keys = kept;
+    for (const { id } of gone) for (const listener of this.#revoked) listener(id);
     await this.#save();
   }
 

@@ -25,8 +25,8 @@ export const sessionRoutes =
       },
     );
 
-    app.get("/", { schema: { response: { 200: ActorSchema } } }, (request) =>
-      authenticator.authenticate(request),
+    app.get("/", { schema: { response: { 200: ActorSchema } } }, (request, reply) =>
+      authenticator.authenticate(request, reply),
     );
 
     app.delete("/", { schema: { response: { 200: MessageSchema } } }, async (_request, reply) => {
