@@ -51,6 +51,8 @@ export class Daemon {
         CLAWDSPACE_DATA_DIR: join(folder, "data"),
         CLAWDSPACE_CONFIG_DIR: join(folder, "config"),
         LOG_LEVEL: "info",
+        // Who looks at what is in the engine counts on finding nothing that waits.
+        CLAWDSPACE_POOL: "0",
         ...env,
       },
     );

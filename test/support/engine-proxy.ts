@@ -3,11 +3,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Transform } from "node:stream";
 import { dockerHost } from "./daemon.js";
 
 /** A socket in front of the engine that can be cut and mended: to a daemon behind it, the engine is gone and comes back. */
 export class EngineProxy {
   readonly #sockets = new Set<Socket>();
+  /** Called with each request's method and path before the engine gets it, and with `true` before its answer is passed on. */
+  onRequest: (request: string, answered: boolean) => Promise<void> | void = () => {};
   #server: Server | undefined;
 
   private constructor(private readonly folder: string) {}
@@ -60,7 +63,18 @@ export class EngineProxy {
         this.#sockets.delete(socket);
         other.destroy();
       });
-      socket.pipe(other);
     }
+    let request = "";
+    const watched = (answered: boolean) =>
+      new Transform({
+        transform: async (chunk: Buffer, _encoding, done) => {
+          const [, line] = /^([A-Z]+ \S+) HTTP\/1\.1\r\n/.exec(chunk.toString("latin1")) ?? [];
+          if (!answered && line !== undefined) request = line;
+          if (answered || line !== undefined) await this.onRequest(request, answered);
+          done(null, chunk);
+        },
+      });
+    client.pipe(watched(false)).pipe(engine);
+    engine.pipe(watched(true)).pipe(client);
   }
 }

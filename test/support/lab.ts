@@ -254,6 +254,7 @@ export class Lab {
       API_KEY: this.key,
       DOCKER_HOST: `unix://${this.engineSocket}`,
       CLAWDSPACE_NAMESPACE: this.namespace,
+      CLAWDSPACE_POOL: "0",
       CLAWDSPACE_DATA_DIR: join(folder, "data"),
       CLAWDSPACE_CONFIG_DIR: join(folder, "config"),
       CLAWDSPACE_INSECURE_BIND: "true",

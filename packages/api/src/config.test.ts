@@ -11,6 +11,7 @@ describe("readConfig", () => {
       image: "clawdspace:latest",
       gpuImage: "clawdspace-gpu:latest",
       namespace: "clawdspace",
+      pool: 2,
       guest: true,
       dockerHost: "unix:///var/run/docker.sock",
       logLevel: "info",
@@ -29,6 +30,7 @@ describe("readConfig", () => {
       IDLE_TIMEOUT_MS: "0",
       CLAWDSPACE_DATA_DIR: "/data",
       XDG_CONFIG_HOME: "/home/x/.config",
+      CLAWDSPACE_POOL: "0",
       CLAWDSPACE_GUEST: "off",
     });
     expect(config).toMatchObject({
@@ -39,6 +41,7 @@ describe("readConfig", () => {
       dataDir: "/data",
       templatesDir: "/data/templates",
       configDir: "/home/x/.config/clawdspace",
+      pool: 0,
       guest: false,
     });
   });
@@ -51,6 +54,7 @@ describe("readConfig", () => {
     ["IDLE_TIMEOUT_MS", "-1"],
     ["CLAWDSPACE_AUTH_DISABLED", "maybe"],
     ["CLAWDSPACE_GUEST", "perhaps"],
+    ["CLAWDSPACE_POOL", "-1"],
     ["CLAWDSPACE_NAMESPACE", "No Good"],
     ["LOG_LEVEL", "loud"],
   ])("%s=%s is named as what can't be used", (name, value) => {

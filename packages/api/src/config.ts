@@ -103,6 +103,7 @@ const EnvironmentSchema = z.object({
     .toLowerCase()
     .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, "must be a domain name, such as preview.example.com")
     .optional(),
+  CLAWDSPACE_POOL: z.coerce.number().int().min(0).max(256).default(2),
   CLAWDSPACE_GUEST: z.enum(["on", "off"]).default("on"),
   DOCKER_HOST: z.string().min(1).default("unix:///var/run/docker.sock"),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
@@ -151,6 +152,8 @@ export interface Config {
   subnet: string | undefined;
   /** Below it, each port of each space has a host name of its own. */
   previewDomain: string | undefined;
+  /** How many containers may wait to become spaces; 0 for none. */
+  pool: number;
   /** Whether spaces get the guest agent; off, commands run as execs of the engine. */
   guest: boolean;
   dockerHost: string;
@@ -206,6 +209,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     namespace: env.CLAWDSPACE_NAMESPACE,
     subnet: env.CLAWDSPACE_SUBNET,
     previewDomain: env.CLAWDSPACE_PREVIEW_DOMAIN,
+    pool: env.CLAWDSPACE_POOL,
     guest: env.CLAWDSPACE_GUEST === "on",
     dockerHost: env.DOCKER_HOST,
     logLevel: env.LOG_LEVEL,

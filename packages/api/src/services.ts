@@ -32,6 +32,9 @@ import { ownStatus } from "./nodes/own-status.js";
 import { PeerSessions } from "./nodes/peer-sessions.js";
 import { peerSecret } from "./nodes/proof.js";
 import { Whereabouts } from "./nodes/whereabouts.js";
+import { ClaimStore } from "./pool/claim-store.js";
+import { restoreNames } from "./pool/restore-names.js";
+import { WarmPool } from "./pool/warm-pool.js";
 import { PortService } from "./ports/port-service.js";
 import { PreviewTokens } from "./ports/preview-token.js";
 import { Previews } from "./ports/previews.js";
@@ -42,16 +45,21 @@ import { ProcessKeeper } from "./processes/process-keeper.js";
 import { ProcessService } from "./processes/process-service.js";
 import { ActivityStore } from "./spaces/activity-store.js";
 import { AutoSleep } from "./spaces/auto-sleep.js";
+import { Blueprints } from "./spaces/blueprint.js";
 import { DiskStore } from "./spaces/disk-store.js";
 import { EnvStore } from "./spaces/env-store.js";
 import { furnishWith } from "./spaces/furnish.js";
 import { Guests } from "./spaces/guests.js";
 import { ImagePreparer } from "./spaces/image-preparer.js";
 import { Isolation } from "./spaces/isolation.js";
+import { Leftovers } from "./spaces/leftovers.js";
 import { Names } from "./spaces/names.js";
 import { SpaceRegistry } from "./spaces/registry.js";
 import type { SpaceEntry } from "./spaces/space-entry.js";
+import { SpaceMaker } from "./spaces/space-maker.js";
 import { SpaceService } from "./spaces/space-service.js";
+import { resolveSpec } from "./spaces/space-spec.js";
+import { SpecReader } from "./spaces/spec-reader.js";
 import { UnfinishedStore } from "./spaces/unfinished-store.js";
 import { Sampler } from "./system/sampler.js";
 import { StatsService } from "./system/stats-service.js";
@@ -63,6 +71,9 @@ import { TerminalService } from "./terminals/terminal-service.js";
 const TIDY_MS = 60_000;
 /** How long an engine may take to finish what was asked before. */
 const SETTLE_MS = 5_000;
+
+/** What nobody aborts. */
+const never = new AbortController().signal;
 
 /** What the routes hand requests over to. */
 export interface Services {
@@ -120,7 +131,9 @@ export function createServices(
   const guests = new Guests(engine);
   const hosts = new ProcessHosts(engine, guests, envs);
   const activity = new ActivityStore(join(config.dataDir, "activity.json"));
-  const registry = new SpaceRegistry(engine, names, activity, log);
+  const claims = new ClaimStore(engine, names, join(config.dataDir, "claims"));
+  const specs = new SpecReader(names, claims);
+  const registry = new SpaceRegistry(engine, names, specs, activity, log);
   const images = new ImagePreparer(engine, names, config);
   const disks = new DiskStore(engine, join(config.dataDir, "disks"), log);
   const network = new NetworkService({
@@ -129,6 +142,7 @@ export function createServices(
     log,
     helperImage: config.image,
     subnet: config.subnet,
+    specs,
   });
   const system = new SystemService(engine, config.dataDir);
   const commands = new CommandRunner(hosts);
@@ -137,24 +151,35 @@ export function createServices(
     const { bytes } = WorkspacePath.fromBytes(Buffer.from(path));
     await (await access.of(entry)).writeAll(bytes, data, { mode: 0o600 });
   };
-  const spaces = new SpaceService(
+  const blueprints = new Blueprints(engine, images, new Isolation(engine, config.configDir));
+  const unfinished = new UnfinishedStore(join(config.dataDir, "unfinished"));
+  const leftovers = new Leftovers({ engine, names, disks, unfinished, log });
+  const defaults = { image: config.image, gpuImage: config.gpuImage };
+  const building = { engine, names, network, disks, images, leftovers, guests, claims, log };
+  const pool = new WarmPool({
+    ...building,
+    limit: config.guest ? config.pool : 0,
+    draw: (wanted) => blueprints.draw(wanted, false, { signal: never, onProgress() {} }),
+    home: async () => resolveSpec({ name: "home" }, await templates.fallback(), defaults),
+  });
+  const maker = new SpaceMaker(
     {
-      unfinished: new UnfinishedStore(join(config.dataDir, "unfinished")),
-      engine,
+      ...building,
       registry,
-      names,
-      templates,
-      images,
-      network,
-      isolation: new Isolation(engine, config.configDir),
-      disks,
-      defaults: { image: config.image, gpuImage: config.gpuImage },
-      beforeRemove: (entry) => shells.last(entry),
+      blueprints,
+      pool,
+      defaults,
       hasGpu: async () => (await system.capabilities()).gpu,
-      log,
     },
     furnishWith({ envs, hosts, git, commands, writeFile }),
   );
+  const spaces = new SpaceService({
+    ...building,
+    registry,
+    templates,
+    maker,
+    beforeRemove: (entry) => shells.last(entry),
+  });
   const recorder = new Recorder({
     path: config.auditPath,
     rotateBytes: config.auditRotateBytes,
@@ -166,6 +191,7 @@ export function createServices(
   registry.onChange(publishChanges(events));
   const access = new FileAccess(engine, guests, spaces);
   metrics.watch(registry);
+  metrics.watchPool(pool);
   recorder.listen(measureExecs(metrics));
   const webhooks = new Webhooks(events, config.webhooks, log);
   const sampler = new Sampler(engine);
@@ -200,9 +226,9 @@ export function createServices(
     history.forget(entry);
     sleep.forget(entry);
     network.release(entry.spec.address);
-    envs
-      .remove(entry)
-      .catch((error: unknown) => log.warn({ err: error }, "could not remove a file"));
+    Promise.all([envs.remove(entry), claims.remove(entry.id)]).catch((error: unknown) =>
+      log.warn({ err: error }, "could not remove a file"),
+    );
   });
   const drain = new DrainStore(join(config.dataDir, "drained"));
   const nodeStatus = () =>
@@ -237,11 +263,14 @@ export function createServices(
     },
     log,
   });
+  registry.onOther((event) => pool.observe(event));
   const tidy = async () => {
-    await spaces.sweep();
-    await envs.sweep(
-      async () => new Set((await engine.listContainers(names.ours)).map(({ id }) => id)),
-    );
+    await leftovers.sweep();
+    await pool.tidy();
+    await restoreNames(engine, names, registry, claims);
+    const live = async () => new Set((await engine.listContainers(names.ours)).map(({ id }) => id));
+    await envs.sweep(live);
+    await claims.sweep(live);
   };
   let tidying: NodeJS.Timeout | undefined;
   return {
@@ -299,6 +328,7 @@ export function createServices(
         setTimeout(() => void tidy().catch(() => {}), SETTLE_MS).unref();
       });
       registry.follow();
+      pool.start();
       sleep.start();
       keeper.start();
       await drain.load();
@@ -311,6 +341,7 @@ export function createServices(
     },
     async stop() {
       clearInterval(tidying);
+      await pool.stop();
       network.stop();
       await fleet.stop();
       await sleep.stop();

@@ -140,6 +140,8 @@ export function toDetails(info: Docker.ContainerInspectInfo): ContainerDetails {
     pid: info.State.Pid ?? 0,
     exitCode: info.State.ExitCode ?? 0,
     oomKilled: info.State.OOMKilled ?? false,
+    hostnameFile: info.HostnamePath ?? "",
+    hostsFile: info.HostsPath ?? "",
     security: toSecurity(info),
   };
 }

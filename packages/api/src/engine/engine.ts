@@ -139,6 +139,9 @@ export interface ContainerDetails extends ContainerSummary {
   pid: number;
   exitCode: number;
   oomKilled: boolean;
+  /** The files of the engine's node that the container has as /etc/hostname and /etc/hosts. */
+  hostnameFile: string;
+  hostsFile: string;
   /** The environment that the engine gives each process: the image's and the container's own. */
   env: Record<string, string>;
   security: ContainerSecurity;

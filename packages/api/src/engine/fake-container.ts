@@ -177,6 +177,8 @@ export class FakeContainer {
       pid: this.#first?.pid ?? 0,
       exitCode,
       oomKilled: false,
+      hostnameFile: "",
+      hostsFile: "",
       env: this.#env,
       security: this.#security(),
     };

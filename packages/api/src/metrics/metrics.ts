@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { WarmPool } from "../pool/warm-pool.js";
 import type { SpaceChange, SpaceRegistry } from "../spaces/registry.js";
 
 /** Event-loop lag is sampled this often: each sample wakes the process. */
@@ -80,6 +81,18 @@ export class Metrics {
       this.#changes.inc({ change: type });
       if (type === "woken") this.#wakes.inc({ from: "paused" });
       if (type === "started") this.#wakes.inc({ from: "stopped" });
+    });
+  }
+
+  /** Tells how many containers wait to become spaces. */
+  watchPool(pool: Pick<WarmPool, "ready">): void {
+    new Gauge({
+      name: "clawdspace_pool_ready",
+      help: "Containers that wait to become spaces",
+      registers: [this.#registry],
+      collect() {
+        this.set(pool.ready);
+      },
     });
   }
 

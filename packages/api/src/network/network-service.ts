@@ -2,7 +2,8 @@ import { ClawdspaceError } from "@clawdspace/protocol";
 import type { FastifyBaseLogger } from "fastify";
 import type { Engine } from "../engine/engine.js";
 import { LABEL, type Names } from "../spaces/names.js";
-import { type SpaceSpec, SpaceSpecSchema } from "../spaces/space-spec.js";
+import type { SpaceSpec } from "../spaces/space-spec.js";
+import type { SpecReader } from "../spaces/spec-reader.js";
 import { Addresses } from "./addresses.js";
 import type { ReportedDenial } from "./denials.js";
 import { DomainAccess } from "./domain-access.js";
@@ -24,6 +25,7 @@ interface Parts {
   helperImage: string;
   /** As CIDR; the engine chooses where unset. */
   subnet?: string | undefined;
+  specs: Pick<SpecReader, "read">;
 }
 
 /** The network of the spaces once its rules are in force. */
@@ -239,6 +241,8 @@ export class NetworkService {
     }
     const addresses = new Addresses(network.subnet);
     for (const { address, policy, gateway } of spaces) {
+      addresses.claim(bare(address));
+      if (!policy) continue;
       this.#wanted.set(bare(address), { policy, gateway });
       if (gateway === undefined) continue;
       this.#wanted.set(gateway, { policy: gatewayPolicy(policy) });
@@ -256,15 +260,17 @@ export class NetworkService {
     return up;
   }
 
-  /** What containers say of themselves, unfinished and stopped ones too. */
-  async #spacesThere(): Promise<Admission[]> {
-    const containers = await this.parts.engine.listContainers(this.parts.names.ours);
-    return containers.flatMap(({ labels }) => {
-      const spec = SpaceSpecSchema.safeParse(parseJson(labels[LABEL.spec]));
-      const policy = spec.success ? policyOf(spec.data) : undefined;
-      const { address, gateway } = spec.data ?? {};
-      return policy && address ? [{ address, policy, gateway }] : [];
+  /** What containers say of themselves, unfinished and stopped ones too; those that wait to become spaces have no policy. */
+  async #spacesThere(): Promise<(Omit<Admission, "policy"> & Partial<Admission>)[]> {
+    const { engine, names, specs } = this.parts;
+    const containers = await engine.listContainers(names.ours);
+    const told = containers.map(async (container) => {
+      const { spec } = (await specs.read(container)) ?? {};
+      const address = spec?.address ?? container.labels[LABEL.pool];
+      const policy = spec && policyOf(spec);
+      return address ? [{ address, ...(policy ? { policy } : {}), gateway: spec?.gateway }] : [];
     });
+    return (await Promise.all(told)).flat();
   }
 
   /** Brings the kernel's rules to what is wanted by now; those who ask meanwhile share one pass. */
@@ -329,12 +335,4 @@ function refused(cause: unknown): ClawdspaceError {
     `The network policy can't be enforced on this node: ${reason}. A template with network.mode none needs no rules.`,
     { cause },
   );
-}
-
-function parseJson(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type ContainerContext, toContainerSpec, toHostname } from "./container-spec.js";
-import { Names } from "./names.js";
+import { type ContainerContext, toContainerSpec } from "./container-spec.js";
+import { Names, spaceIdentity, toHostname } from "./names.js";
 import { type SpaceSpec, SpaceSpecSchema } from "./space-spec.js";
 
 const GIB = 1024 ** 3;
@@ -16,9 +16,7 @@ const spec: SpaceSpec = {
   guest: true,
 };
 const context: ContainerContext = {
-  name: "dev",
-  createId: "id",
-  names: new Names("cs"),
+  identity: spaceIdentity(new Names("cs"), "dev", "id"),
   guestVolume: "cs-guest-1",
   network: "cs-net",
   sandboxImage: true,

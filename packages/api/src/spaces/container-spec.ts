@@ -1,5 +1,5 @@
-import type { ContainerSpec, Tmpfs } from "../engine/engine.js";
-import { LABEL, type Names } from "./names.js";
+import type { ContainerSpec, Limits, Tmpfs } from "../engine/engine.js";
+import { type Identity, LABEL } from "./names.js";
 import type { SpaceSpec } from "./space-spec.js";
 
 export const SANDBOX_UID = 1001;
@@ -11,9 +11,7 @@ const DEFAULT_PIDS = 1024;
 const RUN_BYTES = 64 * 1024 ** 2;
 
 export interface ContainerContext {
-  name: string;
-  createId: string;
-  names: Names;
+  identity: Identity;
   /** The volume that holds the guest agent; undefined where it can't run, so that the engine's exec is used. */
   guestVolume: string | undefined;
   /** The network of the spaces; undefined for a space without one. */
@@ -26,37 +24,31 @@ export interface ContainerContext {
 
 /** How a space's container is made: limits, hardening, mounts and labels. Pure. */
 export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): ContainerSpec {
-  const { name, createId, names, guestVolume, sandboxImage, network, seccompProfile } = context;
+  const { identity, guestVolume, sandboxImage, network, seccompProfile } = context;
+  const { workspace, labelled, ours, ...identified } = identity;
   const [address] = spec.address?.split("/") ?? [];
-  const made = { ...names.ours, [LABEL.space]: name, [LABEL.create]: createId };
   return {
-    name: names.unfinished(name),
+    ...identified,
     image: spec.image,
     command: guestVolume ? [`${GUEST_MOUNT}/guest`] : ["sleep", "infinity"],
     init: guestVolume === undefined,
     env: {},
     user: SANDBOX_USER,
     workdir: WORKSPACE,
-    hostname: toHostname(name),
-    labels: { ...made, [LABEL.spec]: JSON.stringify(spec) },
-    memoryBytes: spec.memoryBytes,
-    cpus: spec.cpus,
-    pids: spec.pids ?? DEFAULT_PIDS,
+    labels: {
+      ...identified.labels,
+      ...(labelled ? { [LABEL.spec]: JSON.stringify(spec) } : {}),
+    },
+    ...limitsOf(spec),
     volumes: [
-      {
-        source: names.volume(name),
-        target: WORKSPACE,
-        readonly: false,
-        labels: made,
-        copyUp: sandboxImage,
-      },
+      { ...workspace, target: WORKSPACE, readonly: false, copyUp: sandboxImage },
       ...(guestVolume
         ? [
             {
               source: guestVolume,
               target: GUEST_MOUNT,
               readonly: true,
-              labels: names.ours,
+              labels: ours,
               copyUp: false,
             },
           ]
@@ -72,6 +64,13 @@ export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): Con
     gpu: spec.gpu,
   };
 }
+
+/** What a space's container may use at most. */
+export const limitsOf = ({ memoryBytes, cpus, pids }: SpaceSpec): Limits => ({
+  memoryBytes,
+  cpus,
+  pids: pids ?? DEFAULT_PIDS,
+});
 
 /** What every space has as tmpfs, with the sizes that its spec names, and what the spec adds. */
 function toTmpfs(spec: SpaceSpec): Tmpfs[] {
@@ -94,10 +93,4 @@ function toTmpfs(spec: SpaceSpec): Tmpfs[] {
     return { target, sizeBytes, mode: 0o755, exec: true, owner: SANDBOX_UID };
   });
   return [...sized, ...added];
-}
-
-/** A host name by RFC 1123 that reads like the space's name. */
-export function toHostname(name: string): string {
-  const hostname = name.replaceAll("_", "-").replace(/^-+|-+$/g, "");
-  return hostname || "space";
 }

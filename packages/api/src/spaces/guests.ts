@@ -10,8 +10,8 @@ export class Guests {
 
   constructor(private readonly engine: Engine) {}
 
-  /** The guest agent of a space that is awake. Throws `space_broken` where it does not answer. */
-  async of(entry: SpaceEntry): Promise<Guest> {
+  /** The guest agent of a container that is awake. Throws `space_broken` where it does not answer. */
+  async of(entry: Pick<SpaceEntry, "id" | "name">): Promise<Guest> {
     const known = this.#open.get(entry.id);
     if (known) return await known;
     const opening = GuestConnection.open((signal) => this.#attach(entry.id, signal), {
@@ -34,7 +34,7 @@ export class Guests {
   }
 
   /** Lets go of a space's connection, as when its container has stopped or is gone. */
-  close(entry: SpaceEntry): void {
+  close(entry: Pick<SpaceEntry, "id">): void {
     const open = this.#open.get(entry.id);
     this.#open.delete(entry.id);
     open?.then(

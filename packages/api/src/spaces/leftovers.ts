@@ -47,9 +47,13 @@ export class Leftovers {
     }
   }
 
+  /** Removes a volume for good, with the one that has its files where that is another. */
   async removeVolume(volume: string): Promise<void> {
-    await this.parts.engine.removeVolume(volume);
-    await this.parts.disks.remove(volume);
+    const { engine, disks } = this.parts;
+    const backing = (await engine.findVolume(volume))?.labels[LABEL.backing];
+    if (backing) await engine.removeVolume(backing);
+    await engine.removeVolume(volume);
+    await disks.remove(volume);
   }
 
   /** Removes what creates left behind that were cut off by the end of an earlier daemon. */
@@ -80,7 +84,7 @@ export class Leftovers {
     const made = { ...names.ours, [LABEL.create]: record.createId };
     const [container] = await engine.listContainers(made);
     // Settled at once: the volume of a space that was finished may be kept when the space is removed later.
-    if (container?.name === names.container(container?.labels[LABEL.space] ?? "")) return true;
+    if (container && names.spaceOf(container.name) !== undefined) return true;
     await this.undo(container?.id, record.createId);
     // The engine may still be at work on what was asked before the end; then the next sweep finds it.
     return Date.now() - record.at > ENGINE_LAG_MS;

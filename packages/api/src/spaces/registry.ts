@@ -2,9 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyBaseLogger } from "fastify";
 import type { ContainerState, ContainerSummary, Engine, EngineEvent } from "../engine/engine.js";
 import type { ActivityStore } from "./activity-store.js";
-import { LABEL, type Names } from "./names.js";
+import type { Names } from "./names.js";
 import { SpaceEntry } from "./space-entry.js";
-import { SpaceSpecSchema } from "./space-spec.js";
+import type { SpecReader } from "./spec-reader.js";
 
 const RECONNECT_MS = 500;
 const INSPECTS_AT_ONCE = 32;
@@ -38,11 +38,14 @@ export interface SpaceChange {
  */
 export class SpaceRegistry {
   readonly #entries = new Map<string, SpaceEntry>();
+  /** The same ones by their container's id. */
+  readonly #byId = new Map<string, SpaceEntry>();
   readonly #stop = new AbortController();
   readonly #added: ((entry: SpaceEntry) => void)[] = [];
   readonly #gone: ((entry: SpaceEntry) => void)[] = [];
   readonly #stopped: ((entry: SpaceEntry) => void)[] = [];
   readonly #changed: ((change: SpaceChange) => void)[] = [];
+  readonly #others: ((event: EngineEvent) => void)[] = [];
   /** The state that listeners know of: a change is told once, by the event or by the listing that shows it first. */
   readonly #told = new WeakMap<SpaceEntry, ContainerState>();
   #connected: () => Promise<void> = async () => {};
@@ -52,6 +55,7 @@ export class SpaceRegistry {
   constructor(
     private readonly engine: Engine,
     private readonly names: Names,
+    private readonly specs: SpecReader,
     private readonly activity: ActivityStore,
     private readonly log: FastifyBaseLogger,
   ) {}
@@ -91,6 +95,11 @@ export class SpaceRegistry {
   /** Calls `listener` with each change of a space, in order, also with those that others make in the engine. */
   onChange(listener: (change: SpaceChange) => void): void {
     this.#changed.push(listener);
+  }
+
+  /** Calls `listener` with each event of containers of ours that are no spaces. */
+  onOther(listener: (event: EngineEvent) => void): void {
+    this.#others.push(listener);
   }
 
   /** Runs `task` whenever the engine is there: at the start, and again after it was gone. */
@@ -137,6 +146,8 @@ export class SpaceRegistry {
   #take(entry: SpaceEntry): void {
     const before = this.#entries.get(entry.name);
     this.#entries.set(entry.name, entry);
+    if (before) this.#byId.delete(before.id);
+    this.#byId.set(entry.id, entry);
     this.#told.set(entry, entry.state);
     // The same container may have been found by its event already.
     if (before && before.id !== entry.id) this.#tellGone(before);
@@ -146,6 +157,7 @@ export class SpaceRegistry {
   /** Forgets a space, or one that never came to be, and tells those who keep something for it. */
   drop(entry: SpaceEntry): void {
     if (this.has(entry)) this.#entries.delete(entry.name);
+    if (this.#byId.get(entry.id) === entry) this.#byId.delete(entry.id);
     this.#tellGone(entry);
   }
 
@@ -162,11 +174,11 @@ export class SpaceRegistry {
     // A space that is made while the engine lists is not in the list, but is not gone.
     const before = this.known();
     const containers = await this.engine.listContainers(this.names.ours);
-    const spaces = containers.filter((container) => this.#spaceOf(container) !== undefined);
+    const spaces = containers.filter((each) => this.specs.spaceOf(each) !== undefined);
     const unknown: ContainerSummary[] = [];
     for (const container of spaces) {
-      const entry = this.#entries.get(container.labels[LABEL.space] ?? "");
-      if (entry?.id !== container.id) unknown.push(container);
+      const entry = this.#byId.get(container.id);
+      if (!entry) unknown.push(container);
       else {
         entry.setState(container.state, listedAt);
         this.#tellState(entry, entry.state, listedAt);
@@ -181,25 +193,19 @@ export class SpaceRegistry {
     }
   }
 
-  /** The name of the space that a container is, if it is one and finished. */
-  #spaceOf(container: ContainerSummary): string | undefined {
-    const name = container.labels[LABEL.space];
-    return name !== undefined && container.name === this.names.container(name) ? name : undefined;
-  }
-
   async #adopt(id: string): Promise<void> {
     const details = await this.engine.inspectContainer(id).catch(() => undefined);
-    const name = details && this.#spaceOf(details);
-    if (!name || this.#entries.get(name)?.id === id) return;
-    const spec = SpaceSpecSchema.safeParse(parseJson(details.labels[LABEL.spec]));
-    if (!spec.success) {
-      this.log.error(
-        { space: name },
-        "the container's label holds no valid spec; it is left alone",
-      );
+    const name = details && this.specs.spaceOf(details);
+    if (!name || this.#byId.has(id)) return;
+    const told = await this.specs.read(details);
+    if (!told) {
+      this.log.error({ space: name }, "nothing tells a valid spec of the container; it is left");
       return;
     }
-    const entry = new SpaceEntry(name, id, spec.data, details.createdAt, details.state);
+    const { spec, createdAt = details.createdAt } = told;
+    // It may have been put in meanwhile by who made it.
+    if (this.#byId.has(id)) return;
+    const entry = new SpaceEntry(name, id, spec, createdAt, details.state);
     entry.learn(details);
     entry.lastActivity = this.activity.of(id) ?? entry.lastActivity;
     this.#take(entry);
@@ -217,9 +223,12 @@ export class SpaceRegistry {
   }
 
   async #apply(event: EngineEvent): Promise<void> {
-    const entry = this.#entries.get(event.labels[LABEL.space] ?? "");
-    if (event.action === "rename") return await this.#adopt(event.containerId);
-    if (!entry || entry.id !== event.containerId) return;
+    const entry = this.#byId.get(event.containerId);
+    if (event.action === "rename" && !entry) return await this.#adopt(event.containerId);
+    if (!entry) {
+      for (const listener of this.#others) listener(event);
+      return;
+    }
     const state = STATE_AFTER[event.action];
     if (event.action === "destroy") this.drop(entry);
     else if (event.action === "oom") this.#tell("oom", entry, event.time);
@@ -247,13 +256,5 @@ export class SpaceRegistry {
 
   #tell(type: SpaceChangeType, entry: SpaceEntry, at: Date): void {
     for (const listener of this.#changed) listener({ type, entry, at });
-  }
-}
-
-function parseJson(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return undefined;
   }
 }

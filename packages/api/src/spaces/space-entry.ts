@@ -63,7 +63,9 @@ export class SpaceEntry {
   learn(details: ContainerDetails): void {
     this.imageEnv = details.env;
     this.pid = details.pid;
-    this.startedAt = details.startedAt;
+    // One of the pool was started before there was a space.
+    const { startedAt } = details;
+    this.startedAt = startedAt && startedAt < this.createdAt ? this.createdAt : startedAt;
   }
 
   /** Counts a user of the space until the returned function is called (once). */

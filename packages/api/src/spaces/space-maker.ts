@@ -1,39 +1,49 @@
 import { randomUUID } from "node:crypto";
 import { ClawdspaceError, type CreateSpaceRequest, type Template } from "@clawdspace/protocol";
-import { type ContainerSpec, EngineError, type EngineInfo } from "../engine/engine.js";
+import type { FastifyBaseLogger } from "fastify";
+import { type ClaimParts, claimMember } from "../pool/claim.js";
+import type { Member } from "../pool/member.js";
+import type { WarmPool } from "../pool/warm-pool.js";
+import type { Blueprint, Blueprints } from "./blueprint.js";
+import { type BuildParts, buildContainer } from "./build-container.js";
 import { toContainerSpec } from "./container-spec.js";
 import type { Furnish, MakeOptions } from "./create-options.js";
-import { type ImagePreparer, isSandboxImage } from "./image-preparer.js";
-import type { Isolation } from "./isolation.js";
-import type { LeftoverParts, Leftovers } from "./leftovers.js";
-import { LABEL } from "./names.js";
+import { LABEL, spaceIdentity } from "./names.js";
 import type { SpaceRegistry } from "./registry.js";
 import { SpaceEntry } from "./space-entry.js";
 import { checkFits, resolveSpec, type SpaceSpec, type SpecDefaults } from "./space-spec.js";
-import { type StartParts, startSpace } from "./start-space.js";
 
-export interface MakerParts extends StartParts, LeftoverParts {
+export interface MakerParts extends BuildParts, ClaimParts {
   registry: SpaceRegistry;
-  images: ImagePreparer;
-  isolation: Isolation;
+  blueprints: Blueprints;
+  pool: WarmPool;
   defaults: SpecDefaults;
   hasGpu: () => Promise<boolean>;
+  log: FastifyBaseLogger;
 }
+
+/** What is made so far of a space: enough to undo it. */
+interface Made {
+  createId: string;
+  id?: string;
+  address?: string | undefined;
+  entry?: SpaceEntry;
+}
+
+/** A container of the pool that turned out to be of no use. */
+class ClaimFailed extends Error {}
 
 /** Makes spaces: settles what one will be, and makes it or nothing. Callers see to it that one name is made once at a time. */
 export class SpaceMaker {
-  #node: EngineInfo | undefined;
-
   constructor(
     private readonly parts: MakerParts,
-    private readonly leftovers: Leftovers,
     private readonly furnish: Furnish,
   ) {}
 
   /** What the space will be. Throws `invalid_request`, and `insufficient_resources` where the node hasn't got that. */
   async settle(request: CreateSpaceRequest, template: Template): Promise<SpaceSpec> {
     const spec = resolveSpec(request, template, this.parts.defaults);
-    checkFits(spec, await this.#info());
+    checkFits(spec, await this.parts.blueprints.node());
     if (!spec.gpu || (await this.parts.hasGpu())) return spec;
     throw new ClawdspaceError(
       "insufficient_resources",
@@ -42,97 +52,131 @@ export class SpaceMaker {
     );
   }
 
-  /** Makes the space, or leaves no container, volume or file of it. Throws `image_unavailable`, `cancelled`, and what `furnish` throws. */
+  /**
+   * Makes the space, or leaves no container, volume or file of it: of a container that waits where one fits, else anew.
+   * Throws `image_unavailable`, `cancelled`, and what `furnish` throws.
+   */
   async make(
     request: CreateSpaceRequest,
     template: Template,
     wanted: SpaceSpec,
     options: MakeOptions,
   ): Promise<SpaceEntry> {
-    const { engine, images, names, registry, network, isolation, disks } = this.parts;
-    const createId = randomUUID();
-    let id: string | undefined;
-    let address: string | undefined;
-    let entry: SpaceEntry | undefined;
-    const { forget, end } = await this.leftovers.creating(createId);
+    const { pool, blueprints, engine, names, log } = this.parts;
+    const furnish = (entry: SpaceEntry) => this.furnish(entry, request, template, options);
+    const release = pool.hold();
     try {
-      const image = await images.ensure(wanted.image, request.wait ?? true, options);
-      const guestVolume = await images.guestVolume(image, wanted.runtime);
-      const seccompProfile = await isolation.check(wanted, await this.#info());
-      const link = await network.lease(wanted);
-      address = link?.address;
-      const diskBytes = await disks.prepare(
-        names.volume(request.name),
-        { ...names.ours, [LABEL.space]: request.name, [LABEL.create]: createId },
-        wanted.diskBytes,
-      );
+      const [blueprint, kept] = await Promise.all([
+        blueprints.draw(wanted, request.wait ?? true, options),
+        engine.findVolume(names.volume(request.name)),
+      ]);
+      const member = kept ? undefined : pool.take(blueprint);
+      if (member) {
+        try {
+          return await this.#claim(request.name, blueprint, member, furnish, options);
+        } catch (error) {
+          if (!(error instanceof ClaimFailed)) throw error;
+          log.warn({ err: error.cause, space: request.name }, "a waiting container was of no use");
+        }
+      }
+      const backing = kept?.labels[LABEL.backing];
+      return await this.#build(request.name, blueprint, backing, furnish, options);
+    } finally {
+      release();
+    }
+  }
+
+  async #claim(
+    name: string,
+    { spec: wanted }: Blueprint,
+    member: Member,
+    furnish: (entry: SpaceEntry) => Promise<void>,
+    options: MakeOptions,
+  ): Promise<SpaceEntry> {
+    const { address, createId, id } = member;
+    const spec = { ...wanted, ...(address ? { address } : {}), claimed: true };
+    try {
+      return await this.#finish(name, { createId, id, address }, options, async () => {
+        const entry = await claimMember(this.parts, member, name, spec).catch((cause: unknown) => {
+          throw new ClaimFailed("the claim failed", { cause });
+        });
+        return { entry, furnish };
+      });
+    } finally {
+      this.parts.pool.settle(member);
+    }
+  }
+
+  /** @param backing the volume that holds the workspace where the space's own is another name of it */
+  async #build(
+    name: string,
+    blueprint: Blueprint,
+    backing: string | undefined,
+    furnish: (entry: SpaceEntry) => Promise<void>,
+    options: MakeOptions,
+  ): Promise<SpaceEntry> {
+    const { engine, names, network, disks } = this.parts;
+    const made: Made = { createId: randomUUID() };
+    return await this.#finish(name, made, options, async () => {
+      const link = await network.lease(blueprint.spec);
+      made.address = link?.address;
+      const identity = spaceIdentity(names, name, made.createId);
+      const { source, labels } = identity.workspace;
+      const diskBytes = await disks.prepare(source, labels, blueprint.spec.diskBytes);
       const spec = {
-        ...wanted,
-        guest: guestVolume !== undefined,
-        ...(address ? { address } : {}),
+        ...blueprint.spec,
+        ...(link ? { address: link.address } : {}),
         ...(link?.gateway ? { gateway: link.gateway } : {}),
         ...(diskBytes ? { diskBytes } : {}),
       };
+      if (backing) identity.workspace.source = backing;
       // Until then the space reaches nothing, so that its start needn't wait.
       const admitted = network.admit(spec);
       admitted.catch(() => {});
-      const container = toContainerSpec(spec, {
-        name: request.name,
-        createId,
-        names,
-        guestVolume,
-        network: link?.network,
-        seccompProfile,
-        sandboxImage: isSandboxImage(image),
+      const container = toContainerSpec(spec, { ...blueprint, identity, network: link?.network });
+      await buildContainer(this.parts, { ...blueprint, spec }, container, (id) => {
+        made.id = id;
+        options.signal.throwIfAborted();
       });
-      const [workspace] = container.volumes;
-      if (workspace) await images.seedVolume(image, workspace.source, workspace.labels);
-      id = await this.#createContainer(container);
-      options.signal.throwIfAborted();
-      await images.adapt(id, image, spec);
-      await startSpace(this.parts, { name: request.name, id, spec });
       await admitted;
-      const details = await engine.inspectContainer(id);
-      entry = new SpaceEntry(request.name, id, spec, details.createdAt, "running");
+      const details = await engine.inspectContainer(made.id ?? "");
+      const entry = new SpaceEntry(name, details.id, spec, details.createdAt, "running");
       entry.learn(details);
-      options.signal.throwIfAborted();
-      await this.furnish(entry, request, template, options);
-      options.signal.throwIfAborted();
-      await engine.renameContainer(id, names.container(request.name));
+      return { entry, furnish };
+    });
+  }
+
+  /** Runs a making to its end: furnishes the space and names it, which commits it, or undoes all. */
+  async #finish(
+    name: string,
+    made: Made,
+    { signal }: MakeOptions,
+    make: () => Promise<{ entry: SpaceEntry; furnish: (entry: SpaceEntry) => Promise<void> }>,
+  ): Promise<SpaceEntry> {
+    const { engine, names, registry, network, disks, leftovers, log } = this.parts;
+    const { forget, end } = await leftovers.creating(made.createId);
+    try {
+      signal.throwIfAborted();
+      const { entry, furnish } = await make();
+      made.entry = entry;
+      signal.throwIfAborted();
+      await furnish(entry);
+      signal.throwIfAborted();
+      await engine.renameContainer(entry.id, names.container(name));
       registry.put(entry);
       await forget();
       return entry;
     } catch (error) {
-      if (entry) registry.drop(entry);
-      await this.leftovers.undo(id, createId).then(forget, (cause: unknown) => {
-        this.parts.log.error(
-          { err: cause, space: request.name },
-          "a failed create could not be undone yet",
-        );
+      if (made.entry) registry.drop(made.entry);
+      await leftovers.undo(made.id, made.createId).then(forget, (cause: unknown) => {
+        log.error({ err: cause, space: name }, "a failed create could not be undone yet");
       });
-      if (!entry) network.release(address);
-      throw options.signal.aborted
+      if (!made.entry) network.release(made.address);
+      throw signal.aborted
         ? new ClawdspaceError("cancelled", "The client went away, so the space was not made.")
         : disks.explain(error);
     } finally {
       end();
     }
-  }
-
-  /** A name that is taken belongs to what an earlier daemon left unfinished; that is swept first. */
-  async #createContainer(spec: ContainerSpec): Promise<string> {
-    const { engine } = this.parts;
-    try {
-      return await engine.createContainer(spec);
-    } catch (error) {
-      if (!(error instanceof EngineError) || error.kind !== "conflict") throw error;
-      await this.leftovers.sweep();
-      return await engine.createContainer(spec);
-    }
-  }
-
-  async #info(): Promise<EngineInfo> {
-    this.#node ??= await this.parts.engine.info();
-    return this.#node;
   }
 }

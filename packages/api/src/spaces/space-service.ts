@@ -1,21 +1,27 @@
 import { ClawdspaceError, type CreateSpaceRequest, type Space } from "@clawdspace/protocol";
 import { type ContainerState, EngineError } from "../engine/engine.js";
+import type { ClaimStore } from "../pool/claim-store.js";
 import type { TemplateStore } from "../templates/template-store.js";
-import type { CreateOptions, Furnish } from "./create-options.js";
+import type { CreateOptions } from "./create-options.js";
 import { KeyedLock } from "./keyed-lock.js";
-import { Leftovers } from "./leftovers.js";
+import type { Leftovers } from "./leftovers.js";
+import type { SpaceRegistry } from "./registry.js";
 import { toSecurity } from "./security.js";
 import { type SpaceEntry, toSpace } from "./space-entry.js";
-import { type MakerParts, SpaceMaker } from "./space-maker.js";
-import { startSpace } from "./start-space.js";
+import type { SpaceMaker } from "./space-maker.js";
+import { type StartParts, startSpace } from "./start-space.js";
 
 /** How long a pause waits for requests in flight. */
 const PAUSE_GRACE_MS = 2000;
 /** How long the processes of a space have to end when it is stopped. */
 const STOP_GRACE_SECONDS = 2;
 
-interface Parts extends MakerParts {
+interface Parts extends StartParts {
+  registry: SpaceRegistry;
   templates: TemplateStore;
+  leftovers: Leftovers;
+  maker: SpaceMaker;
+  claims: ClaimStore;
   /** Takes from a space what it has to tell before it goes. Never throws. */
   beforeRemove: (entry: SpaceEntry) => Promise<void>;
 }
@@ -23,16 +29,8 @@ interface Parts extends MakerParts {
 /** The life of spaces on this node: create, find, use, pause, resume, remove. Changes of one space happen one after another. */
 export class SpaceService {
   readonly #lock = new KeyedLock();
-  readonly #leftovers: Leftovers;
-  readonly #maker: SpaceMaker;
 
-  constructor(
-    private readonly parts: Parts,
-    furnish: Furnish,
-  ) {
-    this.#leftovers = new Leftovers(parts);
-    this.#maker = new SpaceMaker(parts, this.#leftovers, furnish);
-  }
+  constructor(private readonly parts: Parts) {}
 
   async list(): Promise<Space[]> {
     const entries = await this.parts.registry.all();
@@ -76,7 +74,7 @@ export class SpaceService {
     const template = await (request.template
       ? templates.get(request.template)
       : templates.fallback());
-    const spec = await this.#maker.settle(request, template);
+    const spec = await this.parts.maker.settle(request, template);
     return await this.#lock.run(request.name, async () => {
       const existing = await this.parts.registry.find(request.name);
       if (existing) {
@@ -90,27 +88,37 @@ export class SpaceService {
       }
       const failures: ClawdspaceError[] = [];
       const onKept = (failure: ClawdspaceError) => failures.push(failure);
-      const made = await this.#maker.make(request, template, spec, { ...options, onKept });
+      const made = await this.parts.maker.make(request, template, spec, { ...options, onKept });
       for (const failure of failures) throw failure;
       return toSpace(made, this.parts.names);
     });
   }
 
-  /** @returns whether the volume was removed too. Throws `not_found`. */
+  /** Removes a space; its volume is kept under its name unless `removeVolume`. Throws `not_found`. */
   async remove(name: string, removeVolume: boolean): Promise<void> {
+    const { engine, names, registry, leftovers } = this.parts;
     await this.#lock.run(name, async () => {
       const entry = await this.find(name);
       await this.parts.beforeRemove(entry);
-      const volume = this.parts.names.volume(name);
-      const forget = removeVolume ? await this.#leftovers.removing(entry.id, volume) : undefined;
+      const volume = names.volume(name);
+      if (!removeVolume) await this.#keepVolume(entry);
+      const forget = removeVolume ? await leftovers.removing(entry.id, volume) : undefined;
       try {
-        await this.parts.engine.removeContainer(entry.id);
-        this.parts.registry.drop(entry);
-        if (removeVolume) await this.#leftovers.removeVolume(volume);
+        await engine.removeContainer(entry.id);
+        registry.drop(entry);
+        if (removeVolume) await leftovers.removeVolume(volume);
       } finally {
         await forget?.();
       }
     });
+  }
+
+  /** Sees to it that what a claimed space has in its workspace is known by the space's name when the space is gone. */
+  async #keepVolume(entry: SpaceEntry): Promise<void> {
+    const { claims } = this.parts;
+    if (!entry.spec.claimed) return;
+    const claim = await claims.of(entry.id, entry.name);
+    if (claim) await claims.name(claim);
   }
 
   /** Freezes a space; requests in flight get a moment to finish, what still runs goes on after the next wake. */
@@ -179,11 +187,6 @@ export class SpaceService {
       release();
       throw error;
     }
-  }
-
-  /** Removes what creates left behind that were cut off by the end of an earlier daemon. */
-  async sweep(): Promise<void> {
-    await this.#leftovers.sweep();
   }
 
   /** Puts a space to sleep, under its lock. Where that fails its state is what the engine says. */

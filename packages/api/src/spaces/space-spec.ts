@@ -26,6 +26,8 @@ export const SpaceSpecSchema = z.object({
   gateway: z.string().optional(),
   writableRootfs: z.boolean(),
   allowRoot: z.boolean(),
+  /** Whether its container comes from the pool: then labels of its volume say what its own can't. */
+  claimed: z.boolean().optional(),
   /** Whether the guest agent is its first process; otherwise commands run as execs of the engine. */
   guest: z.boolean(),
   /** The daemon's own where unset; an idle timeout of 0 is never. */

@@ -1,7 +1,8 @@
 import { type Engine, EngineError } from "../engine/engine.js";
 import type { NetworkService } from "../network/network-service.js";
+import { setHostname } from "../pool/hostname.js";
 import type { DiskStore } from "./disk-store.js";
-import type { Names } from "./names.js";
+import { type Names, toHostname } from "./names.js";
 import type { SpaceSpec } from "./space-spec.js";
 
 export interface StartParts {
@@ -11,12 +12,24 @@ export interface StartParts {
   disks: DiskStore;
 }
 
-/** Starts a space's container so that it reaches nothing but what its policy says, or not at all. */
+/** Starts a space that was stopped, so that it reaches nothing but what its policy says, or not at all. */
 export async function startSpace(
-  { engine, names, network, disks }: StartParts,
+  parts: StartParts,
   { name, id, spec }: { name: string; id: string; spec: SpaceSpec },
 ): Promise<void> {
+  const { engine, names, disks } = parts;
   if (spec.diskBytes !== undefined) await disks.ready(names.volume(name));
+  await startContainer(parts, id, spec);
+  // The engine gives it the host name again that it was made with.
+  if (spec.claimed) await setHostname(await engine.inspectContainer(id), toHostname(name));
+}
+
+/** Starts a container whose disk is there. */
+export async function startContainer(
+  { engine, network }: Pick<StartParts, "engine" | "network">,
+  id: string,
+  spec: SpaceSpec,
+): Promise<void> {
   if (spec.address === undefined) return await engine.startContainer(id);
   await network.ready(spec);
   try {
