@@ -10,8 +10,8 @@ import Docker from "dockerode";
 const socket = (process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock").replace("unix://", "");
 export const docker = new Docker({ socketPath: socket });
 
-/** Starts a daemon of the bench's own; `stop` removes all that it made. */
-export async function startDaemon() {
+/** Starts a daemon of the bench's own; `stop` removes all that it made. Nothing waits unless `environment` says so. */
+export async function startDaemon(environment = {}) {
   const namespace = `cs-bench-${randomBytes(3).toString("hex")}`;
   const folder = mkdtempSync(join(tmpdir(), "clawdspace-bench-"));
   const port = 20_000 + Math.floor(Math.random() * 20_000);
@@ -26,6 +26,8 @@ export async function startDaemon() {
       CLAWDSPACE_DATA_DIR: join(folder, "data"),
       CLAWDSPACE_CONFIG_DIR: join(folder, "config"),
       LOG_LEVEL: "warn",
+      CLAWDSPACE_POOL: "0",
+      ...environment,
     },
   });
   const url = `http://127.0.0.1:${port}`;
@@ -45,6 +47,13 @@ export async function startDaemon() {
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(value)}`);
     return value;
   };
+  /** The sum of one of the daemon's own measurements over its labels. */
+  const metric = async (name) => {
+    const headers = { authorization: `Bearer ${key}` };
+    const text = await (await fetch(`${url}/metrics`, { headers })).text();
+    const lines = [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? ([\\d.e+]+)$`, "gm"))];
+    return lines.reduce((sum, [, value]) => sum + Number(value), 0);
+  };
   const stop = async () => {
     for (const { name } of (await api("GET", "/spaces")).spaces) {
       await api("DELETE", `/spaces/${name}?removeVolume=true`);
@@ -58,5 +67,5 @@ export async function startDaemon() {
       await docker.getNetwork(Id).remove();
     rmSync(folder, { recursive: true, force: true });
   };
-  return { api, namespace, stop };
+  return { api, namespace, metric, pid: child.pid, stop };
 }

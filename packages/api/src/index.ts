@@ -31,6 +31,8 @@ const app = await buildApp(services, { authDisabled: config.authDisabled, logger
 await services.start();
 const address = await listen(app, config.port, addressesOf(config));
 process.off("uncaughtException", giveUp);
+// Not before: a daemon that finds its port taken has made nothing.
+services.pool.start();
 
 if (kept?.created) {
   // The one time that the key is shown, and not by the logger, whose lines are kept.

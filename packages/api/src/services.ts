@@ -79,6 +79,7 @@ const never = new AbortController().signal;
 export interface Services {
   keys: KeyStore;
   spaces: SpaceService;
+  pool: WarmPool;
   templates: TemplateStore;
   network: NetworkService;
   guests: Guests;
@@ -276,6 +277,7 @@ export function createServices(
   return {
     keys,
     spaces,
+    pool,
     templates,
     network,
     guests,
@@ -328,7 +330,6 @@ export function createServices(
         setTimeout(() => void tidy().catch(() => {}), SETTLE_MS).unref();
       });
       registry.follow();
-      pool.start();
       sleep.start();
       keeper.start();
       await drain.load();
