@@ -17,12 +17,15 @@ const OUT = join(ROOT, "packages/cli/build/package");
 const DAEMON_ENTRIES = ["index", "config", "engine/docker-engine", "network/uninstall"];
 const OURS = /^@clawdspace\//;
 
+/** The client has an entry of its own for Node.js. */
+const entryOf = (name) => (name.endsWith("/client") ? "dist/node.js" : "dist/index.js");
+
 /** Our packages become part of the bundle where everything else is left to npm. */
 const bundleOurs = {
   name: "ours",
   setup({ onResolve }) {
     onResolve({ filter: OURS }, ({ path }) => ({
-      path: join(ROOT, "packages", path.replace(OURS, ""), "dist/index.js"),
+      path: join(ROOT, "packages", path.replace(OURS, ""), entryOf(path)),
     }));
   },
 };
@@ -133,7 +136,6 @@ function writePackageJson() {
       ...api.dependencies,
     })
       .filter(([each]) => !OURS.test(each))
-      .filter(([each]) => each !== "eventsource-parser")
       .sort(),
   );
   const client = {

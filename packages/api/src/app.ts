@@ -31,6 +31,7 @@ import { uploadRoutes } from "./routes/files-upload.js";
 import { gitRoutes } from "./routes/git.js";
 import { healthRoutes } from "./routes/health.js";
 import { keyRoutes } from "./routes/keys.js";
+import { mcpRoutes } from "./routes/mcp.js";
 import { metricsRoutes } from "./routes/metrics.js";
 import { nodeRoutes } from "./routes/nodes.js";
 import { peerRoutes, peerStatusRoutes } from "./routes/peer.js";
@@ -146,6 +147,7 @@ export async function buildApp(
     await guarded.register(portRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(proxyRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(systemRoutes(services), { prefix: "/api/system" });
+    await guarded.register(mcpRoutes(options), { prefix: "/mcp" });
     await guarded.register(metricsRoutes(services), { prefix: "/metrics" });
     await guarded.register(auditRoutes(services), { prefix: "/api/audit" });
     await guarded.register(eventRoutes(services), { prefix: "/api/events" });

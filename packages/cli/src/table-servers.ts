@@ -50,6 +50,12 @@ export const serverCommands: CommandSpec[] = [
     load: () => import("./commands/events.js"),
   },
   {
+    name: "mcp",
+    group: "Server",
+    about: "serve the Model Context Protocol on stdin and stdout, for an agent's configuration",
+    load: () => import("./commands/mcp.js"),
+  },
+  {
     name: "audit",
     group: "Server",
     about: "print the newest events of the audit log",

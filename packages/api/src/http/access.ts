@@ -57,6 +57,10 @@ export const ACCESS: Record<string, Role> = {
   "GET /api/spaces/:name/observability": "viewer",
   "GET /api/spaces/:name/metrics/history": "viewer",
   "GET /metrics": "viewer",
+  // What its tools ask for is checked where they ask.
+  "POST /mcp": "viewer",
+  "GET /mcp": "viewer",
+  "DELETE /mcp": "viewer",
   "GET /api/spaces/:name/ports": "viewer",
   "POST /api/spaces/:name/ports/:port/wait": "agent",
   "POST /api/spaces/:name/ports/:port/link": "agent",

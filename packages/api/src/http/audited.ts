@@ -143,6 +143,8 @@ export const AUDITED: Record<string, AuditRule> = {
   "POST /api/nodes/:node/undrain": { type: "node.undrain", params: ["node"] },
   "POST /api/peer/hello": { nothing: "asks for a proof, and changes nothing" },
   "POST /api/peer/session": { nothing: "what is done in the session is logged" },
+  "POST /mcp": { nothing: "what its tools do is logged where they do it" },
+  "DELETE /mcp": { nothing: "ends a conversation, and changes nothing" },
   "PUT /api/templates": { type: "template.upsert", answer: ["template.name"] },
   "DELETE /api/templates/:name": { type: "template.delete", params: ["name"] },
   "POST /api/keys": { type: "key.create", body: ["name", "role", "spaces"] },

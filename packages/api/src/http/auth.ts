@@ -141,7 +141,8 @@ function dropHeader(raw: string[], name: string): void {
   }
 }
 
-function secretOf(request: FastifyRequest): string | undefined {
+/** The API key that a request brings itself. */
+export function secretOf(request: FastifyRequest): string | undefined {
   const bearer = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? "")?.[1];
   if (bearer !== undefined) return bearer;
   const { key } = request.query as { key?: unknown };
