@@ -186,6 +186,85 @@ describe("one door", () => {
   });
 });
 
+describe("placing", () => {
+  const create = async (body: object) =>
+    await near.json("POST", "/api/spaces", { memory: "256m", ...body });
+
+  it("lists all spaces with their nodes, and says what is missing", async () => {
+    const { status, body } = await near.json("GET", "/api/spaces?node=all");
+    expect(status).toBe(200);
+    const found = body.spaces.map(({ name, node }: { name: string; node: string }) => [name, node]);
+    expect(found).toEqual([
+      ["here", "a"],
+      ["there", "b"],
+    ]);
+    expect(body.errors).toMatchObject([{ node: "dead", code: "node_unreachable" }]);
+    expect((await near.json("GET", "/api/spaces?node=b")).body.spaces).toHaveLength(1);
+    expect((await near.json("GET", "/api/spaces")).body.errors).toBeUndefined();
+  });
+
+  it("makes a space on the node that is named, with progress where that is asked for", async () => {
+    const named = await create({ name: "named", node: "b" });
+    expect([named.status, named.body.space.node]).toEqual([201, "b"]);
+    expect((await far.json("GET", "/api/spaces/named")).status).toBe(200);
+    const again = await create({ name: "named", node: "b" });
+    expect([again.status, again.body.code]).toEqual([409, "exists"]);
+    const lines = await near.request(
+      "POST",
+      "/api/spaces",
+      { name: "lines", memory: "256m", node: "b" },
+      {
+        headers: {
+          ...as(agent).headers,
+          accept: "application/x-ndjson",
+          "content-type": "application/json",
+        },
+      },
+    );
+    const last = JSON.parse((await lines.text()).trim().split("\n").at(-1) ?? "");
+    expect(last).toMatchObject({ type: "space", space: { name: "lines" } });
+    for (const name of ["named", "lines"]) {
+      expect((await near.json("DELETE", `/api/spaces/${name}?removeVolume=true`)).status).toBe(200);
+    }
+    expect((await create({ name: "x", node: "dead" })).status).toBe(502);
+    expect((await create({ name: "x", node: "none" })).status).toBe(404);
+  });
+
+  it("chooses by what is free, says why not another, and leaves drained nodes out over restarts", async () => {
+    expect((await near.json("POST", "/api/nodes/a/drain")).status).toBe(200);
+    const made = await create({ name: "auto1", node: "auto" });
+    expect([made.status, made.body.placement?.node]).toEqual([201, "b"]);
+    expect(made.body.placement.considered).toMatchObject([
+      { node: "b", score: expect.any(Number) },
+      { node: "a", passedOver: "it is drained" },
+      { node: "dead", passedOver: "it is offline" },
+    ]);
+    expect((await near.json("POST", "/api/nodes/b/drain")).body.message).toContain(
+      '"b" is given no',
+    );
+    await near.restart();
+    const full = await vi.waitFor(async () => {
+      const answer = await create({ name: "auto2", node: "auto" });
+      expect(answer.body.issues).toHaveLength(3);
+      expect(answer.body.error).toContain("b: it is drained");
+      return answer;
+    }, 15_000);
+    expect([full.status, full.body.code]).toEqual([422, "insufficient_resources"]);
+    for (const node of ["a", "b"]) await near.json("POST", `/api/nodes/${node}/undrain`);
+    const huge = await create({ name: "auto2", node: "auto", memory: "4t" });
+    expect(huge.body.error).toMatch(
+      /a: it has \d+ MiB of memory free.*b: it has \d+ MiB.*dead: it is offline/,
+    );
+    const unlike = await create({
+      name: "auto2",
+      node: "auto",
+      placement: { labels: { disk: "ssd" } },
+    });
+    expect(unlike.body.error).toContain("a: it isn't labelled disk=ssd");
+    expect((await near.json("DELETE", "/api/spaces/auto1?removeVolume=true")).status).toBe(200);
+  });
+});
+
 describe("a node that is killed", () => {
   it("ends what it streamed with a clear error, is told as gone, and holds nobody up", {
     timeout: 40_000,

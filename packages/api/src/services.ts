@@ -1,4 +1,4 @@
-import { hostname } from "node:os";
+import { freemem, hostname } from "node:os";
 import { join } from "node:path";
 import type { FastifyBaseLogger } from "fastify";
 import { HistoryIngest } from "./audit/history-ingest.js";
@@ -30,7 +30,9 @@ import { Fleet } from "./nodes/fleet.js";
 import { NodeForwarder } from "./nodes/node-forwarder.js";
 import { ownStatus } from "./nodes/own-status.js";
 import { PeerSessions } from "./nodes/peer-sessions.js";
+import { Placing } from "./nodes/placing.js";
 import { peerSecret } from "./nodes/proof.js";
+import { Reservations } from "./nodes/reservations.js";
 import { Whereabouts } from "./nodes/whereabouts.js";
 import { ClaimStore } from "./pool/claim-store.js";
 import { restoreNames } from "./pool/restore-names.js";
@@ -105,6 +107,8 @@ export interface Services {
   peers: PeerSessions;
   whereabouts: Whereabouts;
   forwarder: NodeForwarder;
+  placing: Placing;
+  reservations: Reservations;
   drain: DrainStore;
   /** What this node tells the others of itself. */
   nodeStatus: () => ReturnType<typeof ownStatus>;
@@ -152,6 +156,7 @@ export function createServices(
     const { bytes } = WorkspacePath.fromBytes(Buffer.from(path));
     await (await access.of(entry)).writeAll(bytes, data, { mode: 0o600 });
   };
+  const reservations = new Reservations(freemem);
   const blueprints = new Blueprints(engine, images, new Isolation(engine, config.configDir));
   const unfinished = new UnfinishedStore(join(config.dataDir, "unfinished"));
   const leftovers = new Leftovers({ engine, names, disks, unfinished, log });
@@ -177,6 +182,7 @@ export function createServices(
   const spaces = new SpaceService({
     ...building,
     registry,
+    reservations,
     templates,
     maker,
     beforeRemove: (entry) => shells.last(entry),
@@ -240,7 +246,7 @@ export function createServices(
       images: [...new Set([config.image, config.gpuImage])],
       labels: config.fleet.labels,
       isDrained: () => drain.drained,
-      reservedBytes: () => 0,
+      reservedBytes: () => reservations.bytes,
       gpus: async () => [],
     });
   let secret: Promise<Buffer> | undefined;
@@ -307,6 +313,8 @@ export function createServices(
     peers,
     whereabouts: new Whereabouts(fleet, registry),
     forwarder: new NodeForwarder(fleet),
+    placing: new Placing(fleet, templates, { image: config.image, gpuImage: config.gpuImage }),
+    reservations,
     drain,
     nodeStatus,
     async envOf(space) {

@@ -110,10 +110,33 @@ export const SpaceSchema = z
     description: z.string().optional(),
     labels: LabelsSchema.optional(),
     gpu: z.boolean().optional(),
+    node: z.string().optional().describe("Where it is; told where several nodes were asked"),
     security: SpaceSecuritySchema.optional().describe("What confines it; told of one space only"),
   })
   .meta({ id: "Space" });
 export type Space = z.infer<typeof SpaceSchema>;
+
+export const PlacementNeedsSchema = z.strictObject({
+  arch: z.string().min(1).max(32).optional().describe('As GET /api/nodes tells it: "x64", "arm64"'),
+  labels: LabelsSchema.optional().describe("That the node has (CLAWDSPACE_NODE_LABELS)"),
+});
+export type PlacementNeeds = z.infer<typeof PlacementNeedsSchema>;
+
+export const PlacementSchema = z
+  .object({
+    node: z.string(),
+    considered: z
+      .array(
+        z.object({
+          node: z.string(),
+          score: z.number().optional().describe("From 0 to 1; the highest was tried first"),
+          passedOver: z.string().optional().describe("Why it would not do"),
+        }),
+      )
+      .describe('Every node, where the request says "auto"'),
+  })
+  .meta({ id: "Placement" });
+export type Placement = z.infer<typeof PlacementSchema>;
 
 export const CreateSpaceRequestSchema = z
   .strictObject({
@@ -159,6 +182,14 @@ export const CreateSpaceRequestSchema = z
       ),
     labels: LabelsSchema.optional(),
     description: z.string().max(1000).optional(),
+    node: z
+      .string()
+      .min(1)
+      .max(63)
+      .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]*$/)
+      .optional()
+      .describe('A node\'s name, or "auto" for the best one; this node where unset'),
+    placement: PlacementNeedsSchema.optional().describe('What "auto" must look for besides'),
     idempotencyKey: z
       .string()
       .min(1)
@@ -201,8 +232,21 @@ export const CreateSpaceEventSchema = z.discriminatedUnion("type", [
 export type CreateSpaceEvent = z.infer<typeof CreateSpaceEventSchema>;
 
 export const SpaceParamsSchema = z.object({ name: SpaceNameSchema });
-export const SpaceListSchema = z.object({ spaces: z.array(SpaceSchema) });
-export const SpaceAnswerSchema = z.object({ space: SpaceSchema });
+export const SpaceListSchema = z.object({
+  spaces: z.array(SpaceSchema),
+  errors: z
+    .array(ErrorBodySchema.extend({ node: z.string() }))
+    .optional()
+    .describe("With node=all: nodes whose spaces are missing here, and why"),
+});
+export type SpaceList = z.infer<typeof SpaceListSchema>;
+export const SpaceListQuerySchema = z.object({
+  node: z.string().max(63).optional().describe('A node\'s name, or "all"; this node where unset'),
+});
+export const SpaceAnswerSchema = z.object({
+  space: SpaceSchema,
+  placement: PlacementSchema.optional().describe('Where the request names a node or says "auto"'),
+});
 export const MessageSchema = z.object({ message: z.string() }).meta({ id: "Message" });
 
 export const RemoveSpaceQuerySchema = z.object({

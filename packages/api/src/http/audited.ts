@@ -31,7 +31,7 @@ export const AUDITED: Record<string, AuditRule> = {
     type: "space.create",
     space: "body.name",
     body: [
-      ...["template", "image", "memory", "cpus", "gpu", "labels", "envFilePath"],
+      ...["template", "image", "memory", "cpus", "gpu", "node", "labels", "envFilePath"],
       ...["repoUrl", "repoBranch", "repoDest", "repoDepth", "repoSubmodules", "keepOnError"],
     ],
     answer: ["space.id"],

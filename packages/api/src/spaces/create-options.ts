@@ -11,6 +11,8 @@ export type CreateProgress = (event: Extract<CreateSpaceEvent, { type: "progress
 export interface CreateOptions {
   signal: AbortSignal;
   onProgress: CreateProgress;
+  /** The node was chosen for its room, so that the space has to fit into what is left of it. */
+  placed?: boolean;
 }
 
 /** As the making of a space takes them. */

@@ -1,6 +1,7 @@
 import { ClawdspaceError, type CreateSpaceRequest, type Space } from "@clawdspace/protocol";
 import { type ContainerState, EngineError } from "../engine/engine.js";
 import type { ClaimStore } from "../pool/claim-store.js";
+import type { Reservations } from "../nodes/reservations.js";
 import type { TemplateStore } from "../templates/template-store.js";
 import type { CreateOptions } from "./create-options.js";
 import { KeyedLock } from "./keyed-lock.js";
@@ -22,6 +23,7 @@ interface Parts extends StartParts {
   leftovers: Leftovers;
   maker: SpaceMaker;
   claims: ClaimStore;
+  reservations: Reservations;
   /** Takes from a space what it has to tell before it goes. Never throws. */
   beforeRemove: (entry: SpaceEntry) => Promise<void>;
 }
@@ -75,7 +77,8 @@ export class SpaceService {
       ? templates.get(request.template)
       : templates.fallback());
     const spec = await this.parts.maker.settle(request, template);
-    return await this.#lock.run(request.name, async () => {
+    const release = this.parts.reservations.take(spec.memoryBytes, options);
+    const made = this.#lock.run(request.name, async () => {
       const existing = await this.parts.registry.find(request.name);
       if (existing) {
         if (request.idempotencyKey && existing.spec.idempotencyKey === request.idempotencyKey) {
@@ -92,6 +95,7 @@ export class SpaceService {
       for (const failure of failures) throw failure;
       return toSpace(made, this.parts.names);
     });
+    return await made.finally(release);
   }
 
   /** Removes a space; its volume is kept under its name unless `removeVolume`. Throws `not_found`. */
