@@ -68,7 +68,6 @@ export function benchOf(engine: Engine): Bench {
     network: "none",
     readonlyRootfs: false,
     init: true,
-    gpu: false,
     ...changes,
   });
   return {

@@ -18,6 +18,8 @@ import { WatchService } from "./files/watch-service.js";
 import { WorkspacePath } from "./files/workspace-path.js";
 import { GitRunner } from "./git/git-runner.js";
 import { GitService } from "./git/git-service.js";
+import { detectGpus } from "./gpu/detect.js";
+import { GpuLeases } from "./gpu/gpu-leases.js";
 import { KeyStore } from "./keys/key-store.js";
 import { measureExecs } from "./metrics/exec-metrics.js";
 import { meteredEngine } from "./metrics/metered-engine.js";
@@ -157,6 +159,11 @@ export function createServices(
     await (await access.of(entry)).writeAll(bytes, data, { mode: 0o600 });
   };
   const reservations = new Reservations(freemem);
+  const gpus = new GpuLeases({
+    detect: detectGpus,
+    known: () => registry.known(),
+    elsewhere: () => fleet.withGpus(),
+  });
   const blueprints = new Blueprints(engine, images, new Isolation(engine, config.configDir));
   const unfinished = new UnfinishedStore(join(config.dataDir, "unfinished"));
   const leftovers = new Leftovers({ engine, names, disks, unfinished, log });
@@ -175,7 +182,6 @@ export function createServices(
       blueprints,
       pool,
       defaults,
-      hasGpu: async () => (await system.capabilities()).gpu,
     },
     furnishWith({ envs, hosts, git, commands, writeFile }),
   );
@@ -183,6 +189,7 @@ export function createServices(
     ...building,
     registry,
     reservations,
+    gpus,
     templates,
     maker,
     beforeRemove: (entry) => shells.last(entry),
@@ -247,7 +254,7 @@ export function createServices(
       labels: config.fleet.labels,
       isDrained: () => drain.drained,
       reservedBytes: () => reservations.bytes,
-      gpus: async () => [],
+      gpus: () => gpus.list(),
     });
   let secret: Promise<Buffer> | undefined;
   const fleetSecret = () => {

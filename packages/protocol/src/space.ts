@@ -110,11 +110,33 @@ export const SpaceSchema = z
     description: z.string().optional(),
     labels: LabelsSchema.optional(),
     gpu: z.boolean().optional(),
+    gpus: z
+      .array(z.string())
+      .optional()
+      .describe("Ids of those that it holds while it isn't stopped"),
     node: z.string().optional().describe("Where it is; told where several nodes were asked"),
     security: SpaceSecuritySchema.optional().describe("What confines it; told of one space only"),
   })
   .meta({ id: "Space" });
 export type Space = z.infer<typeof SpaceSchema>;
+
+export const GpuWishSchema = z
+  .strictObject({
+    count: z.number().int().min(1).max(64).optional(),
+    ids: z
+      .array(z.string().min(1).max(64))
+      .min(1)
+      .max(64)
+      .optional()
+      .describe("As GET /api/nodes tells them, or their indexes"),
+    kind: z.enum(["nvidia", "amd"]).optional(),
+    shared: z.boolean().optional().describe("With other spaces that say so too"),
+  })
+  .refine(({ count, ids }) => count === undefined || ids === undefined, {
+    path: ["count"],
+    message: "goes without ids, which say how many",
+  });
+export type GpuWish = z.infer<typeof GpuWishSchema>;
 
 export const PlacementNeedsSchema = z.strictObject({
   arch: z.string().min(1).max(32).optional().describe('As GET /api/nodes tells it: "x64", "arm64"'),
@@ -145,7 +167,7 @@ export const CreateSpaceRequestSchema = z
       .optional()
       .describe('Memory limit, such as "2g" or "512m"'),
     cpus: z.number().min(0.01).max(4096).optional(),
-    gpu: z.boolean().optional(),
+    gpu: z.union([z.boolean(), GpuWishSchema]).optional().describe("true is one of any kind"),
     image: ImageReferenceSchema.optional(),
     template: z
       .string()

@@ -2,6 +2,7 @@ import type Docker from "dockerode";
 import { toSecurity } from "./docker-security.js";
 import type {
   ContainerDetails,
+  ContainerGpu,
   ContainerSpec,
   ContainerState,
   ContainerStats,
@@ -49,7 +50,7 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
       RestartPolicy: { Name: "no" },
       Mounts: spec.volumes.map(toMount),
       Tmpfs: Object.fromEntries(spec.tmpfs.map(toTmpfs)),
-      ...(spec.gpu ? { DeviceRequests: [{ Driver: "", Count: -1, Capabilities: [["gpu"]] }] } : {}),
+      ...toGpus(spec.gpus ?? []),
     },
     ...(spec.address
       ? {
@@ -76,6 +77,25 @@ export function toVolume(info: Docker.VolumeInspectInfo): VolumeSummary {
     mountpoint: info.Mountpoint,
     labels: info.Labels ?? {},
     createdAt: created ? new Date(created) : undefined,
+  };
+}
+
+function toGpus(gpus: ContainerGpu[]): Docker.HostConfig {
+  const ids = gpus.filter(({ kind }) => kind === "nvidia").map(({ id }) => id);
+  const devices = [...new Set(gpus.flatMap((gpu) => gpu.devices))];
+  const groups = [...new Set(gpus.flatMap((gpu) => gpu.groups))];
+  return {
+    ...(ids.length > 0
+      ? { DeviceRequests: [{ Driver: "", DeviceIDs: ids, Capabilities: [["gpu"]] }] }
+      : {}),
+    ...(devices.length > 0
+      ? {
+          Devices: devices.map((path) => ({
+            ...{ PathOnHost: path, PathInContainer: path, CgroupPermissions: "rwm" },
+          })),
+          GroupAdd: groups.map(String),
+        }
+      : {}),
   };
 }
 

@@ -206,7 +206,15 @@ export interface ContainerSpec extends Limits {
   readonlyRootfs: boolean;
   /** An init of the engine's as first process, to reap zombies, where the command is no init itself. */
   init: boolean;
-  gpu: boolean;
+  gpus?: ContainerGpu[];
+}
+
+export interface ContainerGpu {
+  id: string;
+  /** Those of NVIDIA come by the engine's own device requests; of others the files and groups are given. */
+  kind: "nvidia" | "amd";
+  devices: string[];
+  groups: number[];
 }
 
 export interface VolumeMount {

@@ -90,7 +90,6 @@ export class Gateways {
       network: network.name,
       address,
       readonlyRootfs: true,
-      gpu: false,
     });
     try {
       await this.#follow(address, id, () => engine.startContainer(id));

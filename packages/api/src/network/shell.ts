@@ -87,7 +87,6 @@ export class HelperShell implements Shell {
       tmpfs: [{ target: "/run", sizeBytes: MIB, mode: 0o755, exec: false }],
       network: "host",
       readonlyRootfs: true,
-      gpu: false,
     };
   }
 }

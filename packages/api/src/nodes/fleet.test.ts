@@ -120,7 +120,7 @@ it("knows of each machine what it is, and none waits for one that hangs", async 
   ];
   const { fleet, changes, states } = fleetOf(machines);
   const refreshed = fleet.refresh();
-  await vi.waitFor(() => expect(states()).toContain("good online"));
+  await vi.waitFor(() => expect(states()).toContain("good online"), 10_000);
   // While one hangs, what is known is told at once.
   expect(heard).toEqual(["/api/peer/hello"]);
   await refreshed;

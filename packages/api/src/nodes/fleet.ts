@@ -116,6 +116,12 @@ export class Fleet {
     return [...this.#peers.values()].filter(({ state }) => state === "online");
   }
 
+  /** The names of those that have GPUs. */
+  withGpus(): string[] {
+    const have = this.online().filter(({ status }) => (status?.load.gpus.length ?? 0) > 0);
+    return have.map(({ machine }) => machine.name);
+  }
+
   /** Every node but this one. */
   peers(): Peer[] {
     return [...this.#peers.values()];
@@ -320,8 +326,7 @@ export class Fleet {
   #watch(): void {
     const silentSince = Date.now() - SILENCE_MS;
     for (const peer of this.online()) {
-      if (peer.active > 0 && peer.movedAt < silentSince) {
-        peer.movedAt = Date.now();
+      if (peer.active > 0 && Math.max(peer.movedAt, peer.probedAt) < silentSince) {
         void this.probe(peer);
       }
     }

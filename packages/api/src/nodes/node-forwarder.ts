@@ -207,7 +207,6 @@ export class NodeForwarder {
 
   #hold(peer: Peer): () => void {
     peer.active++;
-    moved(peer);
     return () => {
       peer.active--;
     };

@@ -5,7 +5,9 @@ export interface Wanted {
   memoryBytes: number;
   cpus: number;
   /** How many GPUs, and of which kind where that matters. */
-  gpus: { count: number; kind?: "nvidia" | "amd" | undefined } | undefined;
+  gpus:
+    | { count: number; kind?: "nvidia" | "amd" | undefined; shared?: boolean | undefined }
+    | undefined;
   image: string;
   /** Whether the image may be pulled where it is missing. */
   mayPull: boolean;
@@ -54,13 +56,14 @@ function objection(wanted: Wanted, node: Node): string | undefined {
 }
 
 function gpuObjection(
-  { count, kind }: NonNullable<Wanted["gpus"]>,
+  { count, kind, shared }: NonNullable<Wanted["gpus"]>,
   gpus: NonNullable<Node["load"]>["gpus"],
 ): string | undefined {
   const suitable = gpus.filter((gpu) => kind === undefined || gpu.kind === kind);
   if (suitable.length === 0) return kind ? `it has no ${kind} GPU` : "it has no GPU";
   if (suitable.length < count) return `it has ${suitable.length} of ${count} GPUs`;
-  const free = suitable.filter(({ usedBy }) => usedBy.length === 0);
+  // Whether those that hold it share it too, the node itself knows.
+  const free = suitable.filter(({ usedBy }) => shared || usedBy.length === 0);
   if (free.length >= count) return undefined;
   const holders = [...new Set(suitable.flatMap(({ usedBy }) => usedBy))].join(", ");
   return `its GPUs are held by ${holders}`;

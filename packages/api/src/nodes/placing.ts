@@ -1,4 +1,9 @@
-import { ClawdspaceError, type CreateSpaceRequest, type Placement } from "@clawdspace/protocol";
+import {
+  ClawdspaceError,
+  type CreateSpaceRequest,
+  type GpuWish,
+  type Placement,
+} from "@clawdspace/protocol";
 import { resolveSpec, type SpecDefaults } from "../spaces/space-spec.js";
 import type { TemplateStore } from "../templates/template-store.js";
 import type { Fleet, Peer } from "./fleet.js";
@@ -51,7 +56,7 @@ export class Placing {
     return {
       memoryBytes: spec.memoryBytes,
       cpus: spec.cpus,
-      gpus: spec.gpu ? { count: 1 } : undefined,
+      gpus: spec.gpu ? toGpus(spec.gpuWish) : undefined,
       image: spec.image,
       mayPull: request.wait ?? true,
       runtime: spec.runtime,
@@ -59,6 +64,10 @@ export class Placing {
     };
   }
 }
+
+const toGpus = ({ count, ids, kind, shared }: GpuWish = {}) => {
+  return { count: ids?.length ?? count ?? 1, kind, shared };
+};
 
 const toText = (verdict: Placement["considered"][number]) =>
   `${verdict.node}: ${verdict.passedOver ?? "it would do"}`;

@@ -51,7 +51,7 @@ describe("shapeOf", () => {
       shape({ image: "other:latest" }),
       shape({}, {}, "rebuilt"),
       shape({ writableRootfs: false }),
-      shape({ gpu: true }),
+      shape({ gpu: true, gpus: [{ id: "GPU-1", kind: "nvidia", devices: [], groups: [] }] }),
       shape({ runtime: "crun" }),
       shape({ tmpfs: { "/tmp": 1 } }),
       shape({}, { seccompProfile: "{}" }),

@@ -61,7 +61,7 @@ export function toContainerSpec(spec: SpaceSpec, context: ContainerContext): Con
     ...(spec.runtime ? { runtime: spec.runtime } : {}),
     ...(seccompProfile ? { seccompProfile } : {}),
     readonlyRootfs: !spec.writableRootfs,
-    gpu: spec.gpu,
+    ...(spec.gpus ? { gpus: spec.gpus } : {}),
   };
 }
 

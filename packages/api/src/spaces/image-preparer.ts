@@ -130,7 +130,6 @@ export class ImagePreparer {
       tmpfs: [],
       network: "none",
       readonlyRootfs: false,
-      gpu: false,
     });
     try {
       return await task(id);

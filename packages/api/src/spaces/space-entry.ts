@@ -117,5 +117,6 @@ export function toSpace(entry: SpaceEntry, names: Names): Space {
     ...(spec.description ? { description: spec.description } : {}),
     ...(spec.labels ? { labels: spec.labels } : {}),
     ...(spec.gpu ? { gpu: true } : {}),
+    ...(spec.gpus ? { gpus: spec.gpus.map(({ id }) => id) } : {}),
   };
 }

@@ -1,7 +1,8 @@
 import { ClawdspaceError, type CreateSpaceRequest, type Space } from "@clawdspace/protocol";
 import { type ContainerState, EngineError } from "../engine/engine.js";
-import type { ClaimStore } from "../pool/claim-store.js";
+import type { GpuLeases } from "../gpu/gpu-leases.js";
 import type { Reservations } from "../nodes/reservations.js";
+import type { ClaimStore } from "../pool/claim-store.js";
 import type { TemplateStore } from "../templates/template-store.js";
 import type { CreateOptions } from "./create-options.js";
 import { KeyedLock } from "./keyed-lock.js";
@@ -24,6 +25,7 @@ interface Parts extends StartParts {
   maker: SpaceMaker;
   claims: ClaimStore;
   reservations: Reservations;
+  gpus: GpuLeases;
   /** Takes from a space what it has to tell before it goes. Never throws. */
   beforeRemove: (entry: SpaceEntry) => Promise<void>;
 }
@@ -91,7 +93,10 @@ export class SpaceService {
       }
       const failures: ClawdspaceError[] = [];
       const onKept = (failure: ClawdspaceError) => failures.push(failure);
-      const made = await this.parts.maker.make(request, template, spec, { ...options, onKept });
+      const leased = await this.parts.gpus.lease(request.name, spec);
+      const made = await this.parts.maker
+        .make(request, template, leased.spec, { ...options, onKept })
+        .finally(leased.release);
       for (const failure of failures) throw failure;
       return toSpace(made, this.parts.names);
     });
@@ -129,6 +134,8 @@ export class SpaceService {
   async pause(name: string): Promise<void> {
     await this.#lock.run(name, async () => {
       const entry = await this.find(name);
+      // A GPU is held by what is frozen: only a space that is stopped gives it back.
+      if (entry.spec.gpus && entry.state !== "stopped") return await this.#halt(entry);
       if (entry.state !== "running") return;
       await this.#toSleep(entry, "paused", async () => {
         await entry.idle(PAUSE_GRACE_MS);
@@ -152,13 +159,18 @@ export class SpaceService {
     return await this.#lock.run(entry.name, async () => {
       const idle = entry.uses === 0 && entry.lastActivity < idleSince;
       if (!idle || entry.state !== "paused" || !this.parts.registry.has(entry)) return false;
-      await this.#toSleep(entry, "stopped", async () => {
-        // Only what runs can end in order.
-        await this.parts.engine.unpauseContainer(entry.id);
-        await this.parts.engine.stopContainer(entry.id, STOP_GRACE_SECONDS);
-        entry.setState("stopped");
-      });
+      await this.#halt(entry);
       return true;
+    });
+  }
+
+  /** Ends a space's processes, under its lock. */
+  async #halt(entry: SpaceEntry): Promise<void> {
+    await this.#toSleep(entry, "stopped", async () => {
+      // Only what runs can end in order.
+      if (entry.state === "paused") await this.parts.engine.unpauseContainer(entry.id);
+      await this.parts.engine.stopContainer(entry.id, STOP_GRACE_SECONDS);
+      entry.setState("stopped");
     });
   }
 
@@ -246,9 +258,15 @@ export class SpaceService {
   }
 
   async #restart(entry: SpaceEntry): Promise<void> {
-    const { engine } = this.parts;
-    await startSpace(this.parts, entry);
-    entry.learn(await engine.inspectContainer(entry.id));
+    const { engine, gpus } = this.parts;
+    const release = gpus.again(entry);
+    try {
+      await startSpace(this.parts, entry);
+      entry.learn(await engine.inspectContainer(entry.id));
+      entry.setState("running");
+    } finally {
+      release();
+    }
   }
 
   /** Asks the engine for a state that turned out other than ours; undefined where the container is gone. */

@@ -2,6 +2,7 @@ import {
   ClawdspaceError,
   type CreateSpaceRequest,
   formatSize,
+  GpuWishSchema,
   NetworkModeSchema,
   parseDuration,
   parseSize,
@@ -16,6 +17,18 @@ export const SpaceSpecSchema = z.object({
   memoryBytes: z.number(),
   cpus: z.number(),
   gpu: z.boolean(),
+  gpuWish: GpuWishSchema.optional(),
+  /** Those that the container was made with. */
+  gpus: z
+    .array(
+      z.object({
+        id: z.string(),
+        kind: z.enum(["nvidia", "amd"]),
+        devices: z.array(z.string()),
+        groups: z.array(z.number()),
+      }),
+    )
+    .optional(),
   network: NetworkModeSchema,
   blockCidrs: z.array(z.string()).optional(),
   allowCidrs: z.array(z.string()).optional(),
@@ -67,7 +80,8 @@ export function resolveSpec(
   defaults: SpecDefaults,
 ): SpaceSpec {
   const resources = template?.resources;
-  const gpu = request.gpu ?? resources?.gpu ?? false;
+  const wish = request.gpu ?? resources?.gpu ?? false;
+  const gpu = wish !== false;
   const network = template?.network?.mode ?? "internet";
   if (network === "none" && request.repoUrl) {
     throw new ClawdspaceError(
@@ -84,6 +98,7 @@ export function resolveSpec(
     memoryBytes: (memory && parseSize(memory)) || DEFAULT_MEMORY_BYTES,
     cpus: request.cpus ?? resources?.cpus ?? 1,
     gpu,
+    ...(typeof wish === "object" ? { gpuWish: wish } : {}),
     network,
     ...(network !== "none" && blockCidrs?.length ? { blockCidrs } : {}),
     ...(network !== "none" && allowCidrs?.length ? { allowCidrs } : {}),

@@ -1,11 +1,9 @@
-import { execFile } from "node:child_process";
 import { statfs } from "node:fs/promises";
 import os from "node:os";
-import { promisify } from "node:util";
 import type { Capabilities, System } from "@clawdspace/protocol";
 import type { Engine } from "../engine/engine.js";
+import { detectGpus } from "../gpu/detect.js";
 
-const GPU_TIMEOUT_MS = 3000;
 const GPU_KEPT_MS = 60_000;
 
 interface Gpu {
@@ -76,16 +74,10 @@ export class SystemService {
 }
 
 async function findGpu(): Promise<Gpu> {
-  try {
-    const query = ["--query-gpu=name,memory.total", "--format=csv,noheader"];
-    const { stdout } = await promisify(execFile)("nvidia-smi", query, { timeout: GPU_TIMEOUT_MS });
-    const [gpuName, gpuMemory] = (stdout.split("\n")[0] ?? "")
-      .split(",")
-      .map((part) => part.trim());
-    return gpuName && gpuMemory ? { gpu: true, gpuName, gpuMemory } : { gpu: false };
-  } catch {
-    return { gpu: false };
-  }
+  const [gpu] = await detectGpus();
+  if (!gpu) return { gpu: false };
+  const gpuMemory = gpu.memory && `${Math.round(gpu.memory / 1024 ** 2)} MiB`;
+  return { gpu: true, gpuName: gpu.name, ...(gpuMemory ? { gpuMemory } : {}) };
 }
 
 async function diskOf(folder: string): Promise<System["disk"]> {

@@ -18,7 +18,7 @@ ${PRIVATE_NETWORKS}
 `,
   gpu: `# Rewritten at every start: copy it under another name to change it.
 name: gpu
-description: All GPUs of the node, 8 GB of memory, 4 CPUs
+description: A GPU of the node, 8 GB of memory, 4 CPUs
 managed: true
 resources:
   memory: 8g
