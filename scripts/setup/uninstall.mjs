@@ -6,6 +6,7 @@ import { uninstallNetwork } from "../../packages/api/dist/network/uninstall.js";
 import { SetupError } from "./setup-error.mjs";
 
 const NAMESPACE_LABEL = "clawdspace.namespace";
+const BACKING_LABEL = "clawdspace.backing";
 /** Of the folder with the command line's profiles, what is the daemon's. */
 const DAEMON_CONFIG = ["api-key", "keys.json", "sessions.json"];
 
@@ -26,9 +27,13 @@ export async function uninstall({ volumes, config, data }) {
     throw new SetupError(`The engine at ${dockerHost} can't be asked: ${error.message}`);
   });
   await Promise.all(containers.map(({ id }) => engine.removeContainer(id)));
-  const all = (await engine.listVolumes(ours)).map(({ name }) => name);
+  const there = await engine.listVolumes(ours);
+  const all = there.map(({ name }) => name);
   const workspaces = all.filter((name) => name.startsWith(`${namespace}-vol-`));
-  const gone = volumes ? all : all.filter((name) => !workspaces.includes(name));
+  // The files of a space that came from the pool are in another volume than the one it is known by.
+  const behind = new Set(there.map(({ labels }) => labels[BACKING_LABEL]));
+  const isKept = (name) => workspaces.includes(name) || behind.has(name);
+  const gone = volumes ? all : all.filter((name) => !isKept(name));
   for (const name of gone) await engine.removeVolume(name);
   await uninstallNetwork(engine, namespace, image);
 
