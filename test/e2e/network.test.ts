@@ -279,7 +279,8 @@ describe("rules", () => {
     await expectTable("with DOCKER-USER flushed");
     await until("the rules are back", restored, 60_000);
     await expectTable("with DOCKER-USER restored");
-    expect(lab.daemonLog).toContain("rules of the spaces' network were gone and are back");
+    const { body } = await lab.json("GET", "/api/audit?type=network.restored");
+    expect(body.events.at(-1)?.meta.lost).toContainEqual(expect.stringContaining("DOCKER-USER"));
   });
 
   it("are back within a minute after a flush of everything", async () => {
