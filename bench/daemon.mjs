@@ -67,5 +67,5 @@ export async function startDaemon(environment = {}) {
       await docker.getNetwork(Id).remove();
     rmSync(folder, { recursive: true, force: true });
   };
-  return { api, namespace, metric, pid: child.pid, stop };
+  return { api, namespace, metric, url, key, pid: child.pid, stop };
 }

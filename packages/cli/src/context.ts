@@ -1,4 +1,4 @@
-import { Clawdspace, ClawdspaceError, type NodeList, type SpaceHandle } from "@clawdspace/client";
+import type { Clawdspace, NodeList, SpaceHandle } from "@clawdspace/client";
 import { CliError } from "./failure.js";
 import type { Output } from "./output.js";
 import type { Server, Servers } from "./servers.js";
@@ -42,12 +42,14 @@ export class Context {
 
   /** A client of the chosen server. */
   async clawdspace(): Promise<Clawdspace> {
-    return this.client(await this.server());
+    return await this.client(await this.server());
   }
 
-  client(server: Server): Clawdspace {
+  /** Loaded when it is needed: `list` and such start without it. */
+  async client(server: Server): Promise<Clawdspace> {
     const known = this.#clients.get(server.url);
     if (known) return known;
+    const { Clawdspace } = await import("@clawdspace/client");
     const made = new Clawdspace({ baseUrl: server.url, key: server.key });
     this.#clients.set(server.url, made);
     return made;
@@ -60,14 +62,14 @@ export class Context {
 
   async find(name: string): Promise<Found> {
     const server = await this.server();
-    const found = this.#found(server, name);
+    const found = await this.#found(server, name);
     if (this.pinned !== undefined) return found;
     try {
       await found.space.get();
       return found;
     } catch (error) {
-      if (!(error instanceof ClawdspaceError)) throw error;
-      if (error.code !== "not_found" && error.code !== "unreachable") throw error;
+      const { code } = error as { code?: unknown };
+      if (code !== "not_found" && code !== "unreachable") throw error;
       const elsewhere = await this.#search(name, server);
       if (elsewhere) return elsewhere;
       throw error;
@@ -84,7 +86,7 @@ export class Context {
     const others = (await this.everyServer()).filter(({ url }) => url !== asked.url);
     const found = await Promise.all(
       others.map(async (server) => {
-        const candidate = this.#found(server, name);
+        const candidate = await this.#found(server, name);
         return await candidate.space.get().then(
           () => candidate,
           () => undefined,
@@ -102,8 +104,8 @@ export class Context {
     return first;
   }
 
-  #found(server: Server, name: string): Found {
-    const clawdspace = this.client(server);
+  async #found(server: Server, name: string): Promise<Found> {
+    const clawdspace = await this.client(server);
     return { server, clawdspace, space: clawdspace.space(name) };
   }
 
@@ -111,9 +113,8 @@ export class Context {
     const lists = await Promise.all(
       from.map(async (server) => {
         const none: NodeList = { nodes: [], lastUpdatedAt: 0 };
-        const { nodes } = await this.client(server)
-          .nodes(options)
-          .catch(() => none);
+        const client = await this.client(server);
+        const { nodes } = await client.nodes(options).catch(() => none);
         return nodes.map(({ name, url }) => this.servers().node(name, url, server));
       }),
     );

@@ -86,7 +86,7 @@ export async function run(
 async function serverFor(context: Context, gpu: boolean): Promise<Clawdspace> {
   if (!gpu || context.pinned !== undefined) return await context.clawdspace();
   for (const server of await context.everyServer()) {
-    const clawdspace = context.client(server);
+    const clawdspace = await context.client(server);
     const { gpu: has } = await clawdspace.capabilities().catch(() => ({ gpu: false }));
     if (!has) continue;
     context.out.note(`(on ${server.name})`);

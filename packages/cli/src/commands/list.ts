@@ -1,4 +1,5 @@
 import type { Space } from "@clawdspace/client";
+import { quickList } from "@clawdspace/client/quick-list";
 import type { Context } from "../context.js";
 import { formatAge, formatBytes } from "../output.js";
 
@@ -15,17 +16,15 @@ export async function run(
     const servers = await context.everyServer(refresh ? { refresh } : {});
     await Promise.all(
       servers.map(async (server) => {
-        const found = await context
-          .client(server)
-          .spaces.list()
-          .catch((error: Error) => {
-            out.note(`${server.name}: ${error.message}`);
-            return [];
-          });
+        const client = await context.client(server);
+        const found = await client.spaces.list().catch((error: Error) => {
+          out.note(`${server.name}: ${error.message}`);
+          return [];
+        });
         spaces.push(...found.map((space) => ({ ...space, server: server.name })));
       }),
     );
-  } else spaces.push(...(await (await context.clawdspace()).spaces.list()));
+  } else spaces.push(...(await quickList(await context.server())));
   spaces.sort((one, other) => one.name.localeCompare(other.name));
   out.result({ spaces }, () => {
     if (spaces.length === 0) return "There are no spaces. `clawdspace create NAME` makes one.";

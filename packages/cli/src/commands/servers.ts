@@ -13,7 +13,7 @@ export async function run(
       const { name, url } = server;
       const started = performance.now();
       try {
-        const { version } = await context.client(server).health();
+        const { version } = await (await context.client(server)).health();
         const latencyMs = Math.round(performance.now() - started);
         return { name, url, status: "online" as const, version, latencyMs };
       } catch (error) {
