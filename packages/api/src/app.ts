@@ -19,8 +19,8 @@ import { forwardToNodes, readNode } from "./http/forwarding.js";
 import { acceptJson } from "./http/json-body.js";
 import { measureRequests } from "./http/metrics.js";
 import { logRequests } from "./http/request-log.js";
-import { Sessions } from "./keys/sessions.js";
 import { auditRoutes } from "./routes/audit.js";
+import { dashboardRoutes } from "./routes/dashboard.js";
 import { eventRoutes } from "./routes/events.js";
 import { execRoutes } from "./routes/exec.js";
 import { fileRoutes } from "./routes/files.js";
@@ -65,7 +65,7 @@ const CSP = {
 /** The HTTP surface over the services, ready to listen or to be injected into. */
 export async function buildApp(
   services: Services,
-  options: { authDisabled: boolean; logger: FastifyBaseLogger },
+  options: { authDisabled: boolean; logger: FastifyBaseLogger; webDir?: string },
 ): Promise<FastifyInstance> {
   const app = fastify({
     ...earlyErrors,
@@ -111,7 +111,7 @@ export async function buildApp(
   auditRequests(app, { recorder: services.recorder, envOf: services.envOf });
   const authenticator = new Authenticator(
     options.authDisabled ? undefined : services.keys,
-    new Sessions(),
+    services.sessions,
     services.peers,
   );
   const { fleet, whereabouts, forwarder, keys } = services;
@@ -156,5 +156,6 @@ export async function buildApp(
     await guarded.register(peerStatusRoutes(services), { prefix: "/api/peer" });
     await guarded.register(templateRoutes(services), { prefix: "/api/templates" });
   });
+  await app.register(dashboardRoutes(options.webDir));
   return app as unknown as FastifyInstance;
 }

@@ -1,8 +1,12 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { LabelsSchema, NodeNameSchema, parseSize, sizeSchema } from "@clawdspace/protocol";
 import { z } from "zod";
 import { parseRetention, type Retention } from "./audit/retention.js";
+
+/** Where the packages lie side by side. A daemon that is packed otherwise is told by CLAWDSPACE_WEB_DIR. */
+const WEB_DIR = fileURLToPath(new URL("../../web/dist", import.meta.url));
 
 const flag = z
   .enum(["true", "false", "1", "0", ""])
@@ -104,6 +108,7 @@ const EnvironmentSchema = z.object({
     .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, "must be a domain name, such as preview.example.com")
     .optional(),
   CLAWDSPACE_POOL: z.coerce.number().int().min(0).max(256).default(2),
+  CLAWDSPACE_WEB_DIR: z.string().min(1).optional(),
   CLAWDSPACE_GUEST: z.enum(["on", "off"]).default("on"),
   DOCKER_HOST: z.string().min(1).default("unix:///var/run/docker.sock"),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
@@ -154,6 +159,8 @@ export interface Config {
   previewDomain: string | undefined;
   /** How many containers may wait to become spaces; 0 for none. */
   pool: number;
+  /** The dashboard's built files. */
+  webDir: string;
   /** Whether spaces get the guest agent; off, commands run as execs of the engine. */
   guest: boolean;
   dockerHost: string;
@@ -210,6 +217,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     subnet: env.CLAWDSPACE_SUBNET,
     previewDomain: env.CLAWDSPACE_PREVIEW_DOMAIN,
     pool: env.CLAWDSPACE_POOL,
+    webDir: resolve(env.CLAWDSPACE_WEB_DIR ?? WEB_DIR),
     guest: env.CLAWDSPACE_GUEST === "on",
     dockerHost: env.DOCKER_HOST,
     logLevel: env.LOG_LEVEL,

@@ -27,7 +27,11 @@ const services = createServices(
   log,
   config.apiKey ?? kept?.key ?? "",
 );
-const app = await buildApp(services, { authDisabled: config.authDisabled, logger: log });
+const app = await buildApp(services, {
+  authDisabled: config.authDisabled,
+  logger: log,
+  webDir: config.webDir,
+});
 await services.start();
 const address = await listen(app, config.port, addressesOf(config));
 process.off("uncaughtException", giveUp);

@@ -21,6 +21,7 @@ import { GitService } from "./git/git-service.js";
 import { detectGpus } from "./gpu/detect.js";
 import { GpuLeases } from "./gpu/gpu-leases.js";
 import { KeyStore } from "./keys/key-store.js";
+import { Sessions } from "./keys/sessions.js";
 import { measureExecs } from "./metrics/exec-metrics.js";
 import { meteredEngine } from "./metrics/metered-engine.js";
 import { Metrics } from "./metrics/metrics.js";
@@ -82,6 +83,7 @@ const never = new AbortController().signal;
 /** What the routes hand requests over to. */
 export interface Services {
   keys: KeyStore;
+  sessions: Sessions;
   spaces: SpaceService;
   pool: WarmPool;
   templates: TemplateStore;
@@ -132,6 +134,7 @@ export function createServices(
   const metrics = new Metrics();
   const engine = meteredEngine(rawEngine, metrics);
   const keys = new KeyStore(join(config.configDir, "keys.json"), ownerKey);
+  const sessions = new Sessions(join(config.dataDir, "session-secret"), ownerKey);
   const names = new Names(config.namespace);
   const templates = new TemplateStore(config.templatesDir);
   const envs = new EnvStore(join(config.dataDir, "env"));
@@ -192,6 +195,7 @@ export function createServices(
     gpus,
     templates,
     maker,
+    idleTimeoutMs: config.idleTimeoutMs,
     beforeRemove: (entry) => shells.last(entry),
   });
   const recorder = new Recorder({
@@ -289,6 +293,7 @@ export function createServices(
   let tidying: NodeJS.Timeout | undefined;
   return {
     keys,
+    sessions,
     spaces,
     pool,
     templates,

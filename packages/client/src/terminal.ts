@@ -7,6 +7,8 @@ export interface TerminalOptions {
   session?: string | undefined;
   cols?: number | undefined;
   rows?: number | undefined;
+  /** Holds the output up at 1 MiB that `acknowledge` was not told of: browsers can't `pause`. */
+  ack?: boolean | undefined;
   /** Run as `sh -c` in place of the login shell. */
   command?: string | undefined;
 }
@@ -42,12 +44,13 @@ export class Terminal {
   static async open(
     connection: Connection,
     path: string,
-    { session, cols, rows, command }: TerminalOptions,
+    { session, cols, rows, ack, command }: TerminalOptions,
   ): Promise<Terminal> {
     const socket = await openSocket(connection, `${path}/terminal`, path, {
       session,
       cols,
       rows,
+      ack,
       command,
     });
     return new Terminal(socket);
@@ -67,6 +70,11 @@ export class Terminal {
 
   resize(cols: number, rows: number): void {
     this.#socket.send(JSON.stringify({ type: "resize", cols, rows }));
+  }
+
+  /** Says that so many bytes of the output are shown, where it was opened with `ack`. */
+  acknowledge(bytes: number): void {
+    this.#socket.send(JSON.stringify({ type: "ack", bytes }));
   }
 
   /** Input that is not on its way yet, in bytes. */

@@ -105,6 +105,10 @@ export const SpaceSchema = z
     memory: z.number().describe("Memory limit in bytes"),
     cpus: z.number(),
     lastActivity: z.iso.datetime(),
+    sleepsAt: z.iso
+      .datetime()
+      .optional()
+      .describe("When it is put to sleep unless it is used or works before"),
     volume: z.object({ name: z.string(), mountpoint: z.literal("/workspace") }).optional(),
     template: z.string().optional(),
     description: z.string().optional(),

@@ -11,6 +11,7 @@ export const TerminalMessageSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("input"), data: z.string() }),
   z.object({ type: z.literal("resize"), cols: size, rows: size }),
   z.object({ type: z.literal("ping") }),
+  z.object({ type: z.literal("ack"), bytes: z.number().int().min(0) }),
 ]);
 export type TerminalMessage = z.infer<typeof TerminalMessageSchema>;
 
@@ -24,6 +25,13 @@ export const TerminalQuerySchema = z.object({
   session: TerminalSessionNameSchema.optional().describe(
     "A terminal of this name, made where there is none, that outlives its connections",
   ),
+  ack: z
+    .enum(["true", "false", "1", "0"])
+    .transform((text) => text === "true" || text === "1")
+    .optional()
+    .describe(
+      'The client tells with {"type":"ack","bytes"} how much it has shown; the output waits at 1 MiB that it has not',
+    ),
   cols: sizeInQuery,
   rows: sizeInQuery,
   command: z

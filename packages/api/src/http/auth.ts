@@ -64,7 +64,7 @@ export class Authenticator {
     const secret = secretOf(request);
     if (secret !== undefined) return await this.verify(request, secret);
     const token = request.cookies[SESSION_COOKIE];
-    const keyId = token === undefined ? undefined : this.sessions.verify(token);
+    const keyId = token === undefined ? undefined : await this.sessions.verify(token);
     const actor = keyId === undefined ? undefined : this.keys?.actorOf(keyId);
     if (!actor || keyId === undefined) throw unauthorized();
     // A cookie is sent by the browser whoever's page asks.

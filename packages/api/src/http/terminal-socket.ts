@@ -7,6 +7,8 @@ import { toClawdspaceError } from "./errors.js";
 const PING_MS = 30_000;
 /** Input that the terminal has not taken yet; beyond it the client has to wait. */
 const MAX_PENDING_BYTES = 256 * 1024;
+/** Output that a client which acknowledges may have before it. */
+const MAX_UNSHOWN_BYTES = 1024 ** 2;
 /** What a close frame has room for. */
 const MAX_REASON_BYTES = 123;
 
@@ -19,15 +21,16 @@ const CLOSE = { normal: 1000, goingAway: 1001, failed: 1011 } as const;
 export async function serveTerminal(
   socket: WebSocket,
   opening: Promise<Terminal>,
-  onError: (error: unknown) => void,
+  { acknowledges, onError }: { acknowledges: boolean; onError: (error: unknown) => void },
 ): Promise<void> {
   const stopBeat = beat(socket);
-  const input = new Input(socket, opening);
+  const window = new Window(acknowledges);
+  const input = new Input(socket, opening, (bytes) => window.opened(bytes));
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   let terminal: Terminal | undefined;
   try {
     terminal = await opening;
-    const shown = show(socket, terminal);
+    const shown = show(socket, terminal, window);
     // Awaited first of both; the other's failure, that of a closed terminal, tells nothing new.
     shown.catch(() => {});
     await Promise.race([shown, closed, input.failed]);
@@ -36,6 +39,7 @@ export async function serveTerminal(
     close(socket, ...explain(error));
   } finally {
     stopBeat();
+    window.close();
     input.stop();
     terminal?.close();
     if (!terminal)
@@ -46,7 +50,35 @@ export async function serveTerminal(
   }
 }
 
-async function show(socket: WebSocket, terminal: Terminal): Promise<void> {
+/** How much the client has before it that it has not shown yet: a browser can't be held up by its connection alone. */
+class Window {
+  #unshown = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(private readonly limits: boolean) {}
+
+  /** Counts what is sent; resolves when more may follow. */
+  async take(bytes: number): Promise<void> {
+    if (!this.limits) return;
+    this.#unshown += bytes;
+    if (this.#unshown <= MAX_UNSHOWN_BYTES) return;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  opened(bytes: number): void {
+    this.#unshown = Math.max(0, this.#unshown - bytes);
+    if (this.#unshown <= MAX_UNSHOWN_BYTES / 2) this.#wake?.();
+  }
+
+  close(): void {
+    this.#unshown = 0;
+    this.#wake?.();
+  }
+}
+
+async function show(socket: WebSocket, terminal: Terminal, window: Window): Promise<void> {
   for await (const each of terminal.output) {
     if (each.type === "end") {
       close(socket, CLOSE.normal, each.reason);
@@ -54,6 +86,7 @@ async function show(socket: WebSocket, terminal: Terminal): Promise<void> {
     }
     if (socket.readyState !== socket.OPEN) return;
     await new Promise<void>((resolve) => socket.send(each.data, { binary: true }, () => resolve()));
+    await window.take(each.data.length);
   }
 }
 
@@ -68,6 +101,7 @@ class Input {
   constructor(
     private readonly socket: WebSocket,
     private readonly opening: Promise<Terminal>,
+    private readonly onAck: (bytes: number) => void,
   ) {
     this.failed = new Promise((_, reject) => {
       this.#fail = reject;
@@ -86,6 +120,10 @@ class Input {
 
   #take(data: Buffer, isBinary: boolean): void {
     const message = isBinary ? undefined : parseMessage(data);
+    if (message?.type === "ack") {
+      this.onAck(message.bytes);
+      return;
+    }
     if (message?.type === "ping") {
       this.socket.send('{"type":"pong"}');
       return;

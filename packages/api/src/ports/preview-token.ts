@@ -1,6 +1,5 @@
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { mkdir, open, readFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { loadSecret } from "../keys/secret-file.js";
 
 /** "path" and "host" are links, by where they lead; "visit" is what a host link is traded for. */
 export type TokenUse = "path" | "host" | "visit";
@@ -14,7 +13,6 @@ export interface TokenClaims {
   keepPrefix: boolean;
 }
 
-const SECRET_BYTES = 32;
 const FORM = /^([0-9a-z]{1,8})-([1-9]\d{0,4})-([ks])-([A-Za-z0-9_-]{43})$/;
 
 /** Signed, expiring permits to use one port of one space. The secret is kept in a file (mode 0600), made at the first use. */
@@ -59,19 +57,4 @@ export class PreviewTokens {
       .update(text)
       .digest("base64url");
   }
-}
-
-async function loadSecret(file: string): Promise<Buffer> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  try {
-    // "wx" lets one of two daemons that start at once make the secret; the other reads it.
-    const handle = await open(file, "wx", 0o600);
-    await handle.writeFile(randomBytes(SECRET_BYTES).toString("hex"));
-    await handle.close();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  }
-  const secret = Buffer.from((await readFile(file, "utf8")).trim(), "hex");
-  if (secret.length === SECRET_BYTES) return secret;
-  throw new Error(`${file} holds no secret. Remove it: a new one is made, and open links end.`);
 }

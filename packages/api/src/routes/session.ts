@@ -15,7 +15,7 @@ export const sessionRoutes =
       },
       async (request, reply) => {
         const { actor, keyId } = await authenticator.verify(request, request.body.key);
-        const { token, maxAgeSeconds } = authenticator.sessions.create(keyId);
+        const { token, maxAgeSeconds } = await authenticator.sessions.create(keyId);
         reply.setCookie(SESSION_COOKIE, token, {
           ...cookie,
           maxAge: maxAgeSeconds,

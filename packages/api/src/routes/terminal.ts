@@ -27,9 +27,10 @@ export const terminalRoutes =
       },
       async (socket, request) => {
         const opening = terminals.open(request.params.name, request.query);
-        await serveTerminal(socket, opening, (error) =>
-          logError(request, toClawdspaceError(error), error),
-        );
+        await serveTerminal(socket, opening, {
+          acknowledges: request.query.ack === true,
+          onError: (error) => logError(request, toClawdspaceError(error), error),
+        });
       },
     );
 

@@ -100,8 +100,13 @@ const STATUS: Record<ContainerState, SpaceStatus> = {
 };
 
 /** The wire's view of a space. */
-export function toSpace(entry: SpaceEntry, names: Names): Space {
+export function toSpace(
+  entry: SpaceEntry,
+  { names, idleTimeoutMs }: { names: Names; idleTimeoutMs: number },
+): Space {
   const { spec } = entry;
+  const timeoutMs = spec.sleep?.idleTimeoutMs ?? idleTimeoutMs;
+  const sleeps = entry.state === "running" && entry.uses === 0 && timeoutMs > 0;
   return {
     name: entry.name,
     id: entry.id.slice(0, 12),
@@ -112,6 +117,9 @@ export function toSpace(entry: SpaceEntry, names: Names): Space {
     memory: spec.memoryBytes,
     cpus: spec.cpus,
     lastActivity: entry.lastActivity.toISOString(),
+    ...(sleeps
+      ? { sleepsAt: new Date(entry.lastActivity.getTime() + timeoutMs).toISOString() }
+      : {}),
     volume: { name: names.volume(entry.name), mountpoint: WORKSPACE },
     ...(spec.template ? { template: spec.template } : {}),
     ...(spec.description ? { description: spec.description } : {}),

@@ -26,6 +26,8 @@ interface Parts extends StartParts {
   claims: ClaimStore;
   reservations: Reservations;
   gpus: GpuLeases;
+  /** Of spaces whose template says nothing; 0 is never. */
+  idleTimeoutMs: number;
   /** Takes from a space what it has to tell before it goes. Never throws. */
   beforeRemove: (entry: SpaceEntry) => Promise<void>;
 }
@@ -40,21 +42,24 @@ export class SpaceService {
     const entries = await this.parts.registry.all();
     return entries
       .sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime())
-      .map((entry) => toSpace(entry, this.parts.names));
+      .map((entry) => toSpace(entry, this.parts));
   }
 
   /** Throws `not_found`. */
   async get(name: string): Promise<Space> {
-    return toSpace(await this.find(name), this.parts.names);
+    return toSpace(await this.find(name), this.parts);
   }
 
   /** As `get`, with what confines the space as the engine tells it now. Throws `not_found`. */
   async describe(name: string): Promise<Space> {
-    const { engine, names, network } = this.parts;
+    const { engine, network } = this.parts;
     const entry = await this.find(name);
     const { security } = await engine.inspectContainer(entry.id);
     const enforcement = await network.enforcement();
-    return { ...toSpace(entry, names), security: toSecurity(security, entry.spec, enforcement) };
+    return {
+      ...toSpace(entry, this.parts),
+      security: toSecurity(security, entry.spec, enforcement),
+    };
   }
 
   /** Throws `not_found`. */
@@ -84,7 +89,7 @@ export class SpaceService {
       const existing = await this.parts.registry.find(request.name);
       if (existing) {
         if (request.idempotencyKey && existing.spec.idempotencyKey === request.idempotencyKey) {
-          return toSpace(existing, this.parts.names);
+          return toSpace(existing, this.parts);
         }
         throw new ClawdspaceError(
           "exists",
@@ -98,7 +103,7 @@ export class SpaceService {
         .make(request, template, leased.spec, { ...options, onKept })
         .finally(leased.release);
       for (const failure of failures) throw failure;
-      return toSpace(made, this.parts.names);
+      return toSpace(made, this.parts);
     });
     return await made.finally(release);
   }

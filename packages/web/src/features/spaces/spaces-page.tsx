@@ -1,0 +1,204 @@
+import type { Space } from "@clawdspace/client";
+import { useQuery } from "@tanstack/react-query";
+import { Boxes, LayoutGrid, Plus, Rows3, Search } from "lucide-react";
+import { lazy, Suspense, useCallback, useMemo, useRef, useState } from "react";
+import { useSearchParams } from "react-router";
+import { Button } from "../../components/button.js";
+import { Empty, Failure } from "../../components/feedback.js";
+import { Segments } from "../../components/segments.js";
+import { queries } from "../../lib/queries.js";
+import { useMay } from "../../lib/session.js";
+import { useStored } from "../../lib/stored.js";
+import { BulkBar } from "./bulk-bar.js";
+import { type Sort, select, useFilters, type View } from "./selection.js";
+import { SpaceList } from "./space-list.js";
+
+const CreateDialog = lazy(() => import("./create-dialog.js"));
+const RemoveDialog = lazy(() => import("./remove-dialog.js"));
+
+const isNarrow = () => matchMedia("(max-width: 720px)").matches;
+
+export function SpacesPage() {
+  const spaces = useQuery(queries.spaces());
+  const self = useQuery(queries.nodes()).data?.nodes.find((node) => node.self);
+  const [params, setParams] = useSearchParams();
+  const [filters, change] = useFilters();
+  const [stored, setStored] = useStored<View>("clawdspace.view", isNarrow() ? "cards" : "list");
+  const view = isNarrow() ? "cards" : stored;
+  const shown = useMemo(() => select(spaces.data ?? [], filters), [spaces.data, filters]);
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const [removing, setRemoving] = useState<Space[]>();
+  const mayCreate = useMay("agent");
+  const creating = params.has("create");
+  const setCreating = (open: boolean) =>
+    setParams((old) => {
+      const next = new URLSearchParams(old);
+      if (open) next.set("create", "");
+      else next.delete("create");
+      return next;
+    });
+  const onSelect = useSelection(shown, setSelected);
+  const onRemove = useCallback((space: Space) => setRemoving([space]), []);
+  const chosen = useMemo(() => shown.filter(({ name }) => selected.has(name)), [shown, selected]);
+  const all = spaces.data ?? [];
+  const count = (status: string) => all.filter((space) => space.status === status).length;
+  const templates = [...new Set(all.map(({ template }) => template ?? "default"))].sort();
+  const create = mayCreate && (
+    <Button kind="primary" icon={<Plus />} data-shortcut="c" onClick={() => setCreating(true)}>
+      New space
+    </Button>
+  );
+
+  return (
+    <>
+      <header className="page-head">
+        <h1>Spaces</h1>
+        <span className="count num grow">
+          {all.length > 0 && `${all.length} · ${count("running")} awake`}
+        </span>
+        {create}
+      </header>
+      {all.length > 0 && (
+        <div className="toolbar">
+          <div className="search grow">
+            <Search aria-hidden="true" />
+            <input
+              className="input"
+              type="search"
+              aria-label="Search spaces"
+              placeholder="Search names, images, labels"
+              data-shortcut="/"
+              value={filters.text}
+              onChange={(event) => change({ text: event.target.value })}
+            />
+          </div>
+          <select
+            className="input fit"
+            aria-label="State"
+            value={filters.status}
+            onChange={(event) => change({ status: event.target.value })}
+          >
+            <option value="">Any state</option>
+            <option value="running">Running ({count("running")})</option>
+            <option value="paused">Asleep ({count("paused")})</option>
+            <option value="stopped">Stopped ({count("stopped")})</option>
+          </select>
+          <select
+            className="input fit"
+            aria-label="Template"
+            value={filters.template}
+            onChange={(event) => change({ template: event.target.value })}
+          >
+            <option value="">Any template</option>
+            {templates.map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+          </select>
+          <select
+            className="input fit"
+            aria-label="Sort by"
+            value={filters.sort}
+            onChange={(event) => change({ sort: event.target.value as Sort })}
+          >
+            <option value="name">Name</option>
+            <option value="activity">Last used</option>
+            <option value="created">Newest</option>
+            <option value="memory">Memory</option>
+          </select>
+          <div className="wide-only">
+            <Segments<View>
+              label="View"
+              value={view}
+              onChange={setStored}
+              options={[
+                { value: "list", text: <Rows3 />, label: "List" },
+                { value: "cards", text: <LayoutGrid />, label: "Cards" },
+              ]}
+            />
+          </div>
+        </div>
+      )}
+      {spaces.error && <Failure error={spaces.error} onRetry={() => void spaces.refetch()} />}
+      {spaces.isPending && (
+        <div className="page-body">
+          <div className="skeleton list-skeleton" />
+        </div>
+      )}
+      {spaces.data && all.length === 0 && (
+        <Empty icon={<Boxes />} title="No spaces yet" action={create}>
+          A space is a computer of its own for an agent: a shell, files in <code>/workspace</code>,
+          and limits on what it may use and reach. It sleeps when nobody uses it.
+        </Empty>
+      )}
+      {all.length > 0 && shown.length === 0 && (
+        <Empty
+          icon={<Search />}
+          title="Nothing matches"
+          action={
+            <Button onClick={() => change({ text: "", status: "", template: "" })}>
+              Clear the filters
+            </Button>
+          }
+        >
+          None of {all.length} spaces is like that.
+        </Empty>
+      )}
+      {shown.length > 0 && (
+        <SpaceList
+          spaces={shown}
+          view={view}
+          node={self?.name ?? location.hostname}
+          selected={selected}
+          onSelect={onSelect}
+          onRemove={onRemove}
+        />
+      )}
+      {chosen.length > 0 && (
+        <BulkBar
+          chosen={chosen}
+          total={shown.length}
+          onAll={() => setSelected(new Set(shown.map(({ name }) => name)))}
+          onNone={() => setSelected(new Set())}
+          onRemove={() => setRemoving(chosen)}
+        />
+      )}
+      <Suspense>
+        {creating && <CreateDialog onClose={() => setCreating(false)} />}
+        {removing && (
+          <RemoveDialog
+            spaces={removing}
+            onClose={() => setRemoving(undefined)}
+            onRemoved={() => setSelected(new Set())}
+          />
+        )}
+      </Suspense>
+    </>
+  );
+}
+
+/** Selects one, or with the shift key all from the one before. */
+function useSelection(
+  shown: Space[],
+  setSelected: (change: (old: ReadonlySet<string>) => ReadonlySet<string>) => void,
+) {
+  const last = useRef<string>(undefined);
+  const latest = useRef(shown);
+  latest.current = shown;
+  return useCallback(
+    (name: string, range: boolean) => {
+      const names = latest.current.map((space) => space.name);
+      const [a, b] = [names.indexOf(last.current ?? name), names.indexOf(name)].sort(
+        (x, y) => x - y,
+      );
+      setSelected((old) => {
+        const next = new Set(old);
+        if (range && a !== undefined && b !== undefined && a >= 0) {
+          for (const each of names.slice(a, b + 1)) next.add(each);
+        } else if (!next.delete(name)) next.add(name);
+        return next;
+      });
+      last.current = name;
+    },
+    [setSelected],
+  );
+}

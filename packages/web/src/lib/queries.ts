@@ -1,0 +1,46 @@
+import type { Space } from "@clawdspace/client";
+import { queryOptions } from "@tanstack/react-query";
+import { api } from "../api.js";
+
+/** Everything that is asked of the daemon, under the keys by which the event stream marks it as outdated. */
+export const queries = {
+  spaces: () => queryOptions({ queryKey: ["spaces"], queryFn: () => api.spaces.list() }),
+  space: (name: string) =>
+    queryOptions({ queryKey: ["space", name], queryFn: () => api.space(name).get() }),
+  metrics: (name: string, live: boolean) =>
+    queryOptions({
+      queryKey: ["metrics", name],
+      queryFn: () => api.space(name).metrics(),
+      staleTime: 15_000,
+      // Measurements are no events: they are looked at again while somebody sees them.
+      refetchInterval: live ? 15_000 : false,
+      enabled: true,
+    }),
+  stats: (name: string, live: boolean) =>
+    queryOptions({
+      queryKey: ["stats", name],
+      queryFn: () => api.space(name).stats(),
+      enabled: live,
+      refetchInterval: live ? 3000 : false,
+    }),
+  templates: () => queryOptions({ queryKey: ["templates"], queryFn: () => api.templates.list() }),
+  template: (name: string) =>
+    queryOptions({ queryKey: ["template", name], queryFn: () => api.templates.get(name) }),
+  processes: (name: string) =>
+    queryOptions({
+      queryKey: ["processes", name],
+      queryFn: () => api.space(name).processes.list(),
+    }),
+  system: () =>
+    queryOptions({
+      queryKey: ["system"],
+      queryFn: () => api.system(),
+      refetchInterval: 10_000,
+    }),
+  health: () => queryOptions({ queryKey: ["health"], queryFn: () => api.health() }),
+  keys: () => queryOptions({ queryKey: ["keys"], queryFn: () => api.keys.list() }),
+  nodes: () =>
+    queryOptions({ queryKey: ["nodes"], queryFn: () => api.nodes(), refetchInterval: 10_000 }),
+};
+
+export const isAwake = (space: Pick<Space, "status">) => space.status === "running";

@@ -1,0 +1,304 @@
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { gzipSync } from "node:zlib";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startBrowser } from "../support/browser.js";
+import { type Daemon, startDaemon } from "../support/daemon.js";
+import { open, seriousFaults, visit } from "../support/dashboard.js";
+
+const DIST = resolve(import.meta.dirname, "../../packages/web/dist");
+const MAX_INITIAL_BYTES = 180_000;
+const FLOOD = "yes | head -c 50M";
+
+let daemon: Daemon;
+let browser: Browser;
+let page: Page;
+let problems: string[];
+
+beforeAll(async () => {
+  daemon = await startDaemon({ CLAWDSPACE_METRICS_MS: "1000" });
+  browser = await startBrowser();
+  ({ page, problems } = await visit(browser));
+  page.setDefaultTimeout(15_000);
+});
+afterAll(async () => {
+  await browser?.close();
+  await daemon?.stop();
+});
+
+const until = <T>(look: () => Promise<T>, timeout = 20_000) => expect.poll(look, { timeout });
+const at = (path: string) => page.goto(`${daemon.url}${path}`);
+const exec = async (space: string, command: string) =>
+  (await daemon.json("POST", `/api/spaces/${space}/exec`, { command })).body.stdout as string;
+const statusOf = async (space: string) =>
+  (await daemon.json("GET", `/api/spaces/${space}`)).body.space?.status;
+const inTerminal = async (text: string) => {
+  await page.waitForSelector('.screen:not([hidden])[data-state="open"]');
+  await page.locator(".screen:not([hidden]) .xterm-helper-textarea").focus();
+  await page.keyboard.type(text);
+  await page.keyboard.press("Enter");
+};
+
+it("loads at most 180 kB of script at first, gzipped", async () => {
+  type Manifest = Record<string, { file: string; imports?: string[] }>;
+  const manifest: Manifest = JSON.parse(await readFile(join(DIST, ".vite/manifest.json"), "utf8"));
+  const chunks = new Set<string>();
+  const add = (name: string) => {
+    if (chunks.has(name)) return;
+    chunks.add(name);
+    manifest[name]?.imports?.forEach(add);
+  };
+  add("index.html");
+  let bytes = 0;
+  for (const name of chunks) {
+    bytes += gzipSync(await readFile(join(DIST, manifest[name]?.file ?? ""))).length;
+  }
+  console.log(`initial script: ${bytes} bytes gzipped in ${chunks.size} files`);
+  expect(bytes).toBeLessThanOrEqual(MAX_INITIAL_BYTES);
+});
+
+describe("the dashboard, wide", () => {
+  it("signs in with the key once, and says what to do first", async () => {
+    await at("/");
+    await page.getByLabel("API key").fill("wrong");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("This key isn't known here.").waitFor();
+    await page.getByLabel("API key").fill(daemon.key);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("No spaces yet").waitFor();
+    expect(await page.evaluate("document.cookie")).toBe("");
+    expect(await seriousFaults(page)).toEqual([]);
+  });
+
+  it("creates from a template, with faults at their fields", async () => {
+    await page.keyboard.press("c");
+    await page.getByLabel("Name").fill("bad name");
+    await page.getByLabel("Template", { exact: true }).selectOption("offline");
+    await page.getByText("No network at all", { exact: true }).last().waitFor();
+    await page.getByLabel("Memory").fill("256m");
+    await page.getByRole("button", { name: "Create", exact: true }).click();
+    await page.locator(".fault", { hasText: "letters" }).waitFor();
+    expect(await page.getByLabel("Name").getAttribute("aria-invalid")).toBe("true");
+    expect(await seriousFaults(page)).toEqual([]);
+    await page.getByLabel("Name").fill("one");
+    await page.getByRole("button", { name: "Create", exact: true }).click();
+    await page.waitForURL(/\/spaces\/one\/terminal/);
+    const { body } = await daemon.json("GET", "/api/spaces/one");
+    expect(body.space).toMatchObject({ template: "offline", memory: 256 * 1024 ** 2 });
+  });
+
+  it("has terminals that are typed into, resized, and found again after a reload", async () => {
+    await inTerminal("kept=42; stty size > before.txt");
+    await until(() => exec("one", "cat before.txt")).toMatch(/^\d+ \d+/);
+    await page.setViewportSize({ width: 900, height: 600 });
+    await inTerminal("stty size > after.txt");
+    await until(() => exec("one", "cat after.txt")).toMatch(/^\d+ \d+/);
+    expect(await exec("one", "cat after.txt")).not.toBe(await exec("one", "cat before.txt"));
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await page.reload();
+    await inTerminal("echo $kept > kept.txt");
+    await until(() => exec("one", "cat kept.txt")).toBe("42");
+    await page.getByRole("button", { name: "New terminal" }).click();
+    await until(() => page.getByRole("tab").count()).toBe(2);
+    await inTerminal("echo second > second.txt");
+    await until(() => exec("one", "cat second.txt")).toBe("second");
+  });
+
+  it("uploads, edits, notices conflicts and downloads", async () => {
+    await at("/spaces/one");
+    await page.getByRole("link", { name: "Files", exact: true }).click();
+    await page.getByLabel("Files to upload").setInputFiles({
+      name: "note.py",
+      mimeType: "text/plain",
+      buffer: Buffer.from("print('first')\n"),
+    });
+    await page
+      .locator(".tree")
+      .getByRole("button", { name: /note\.py/ })
+      .click();
+    const editor = page.locator(".cm-content");
+    await editor.click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("print('second')");
+    await page.keyboard.press("Control+s");
+    await until(() => exec("one", "cat note.py")).toBe("print('first')\nprint('second')");
+    await exec("one", "echo theirs > note.py");
+    await until(() => editor.textContent()).toContain("theirs");
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("mine");
+    await exec("one", "echo others > note.py");
+    await page.getByText("Somebody else changed this file").waitFor();
+    await page.getByRole("button", { name: "Take theirs" }).click();
+    await until(() => editor.textContent()).toContain("others");
+    const downloading = page.waitForEvent("download");
+    await page.getByRole("link", { name: "Download note.py" }).click();
+    const file = await (await downloading).path();
+    expect(await readFile(file, "utf8")).toBe("others\n");
+    expect(await seriousFaults(page)).toEqual([]);
+  });
+
+  it("runs commands, lists processes, draws charts, tells what confines", async () => {
+    await at("/spaces/one/run");
+    await page.getByLabel("Command").fill("echo out; echo err >&2; exit 3");
+    await page.keyboard.press("Enter");
+    await page.getByText(/^exit 3 ·/).waitFor();
+    expect(await page.locator(".run .stdout").textContent()).toBe("out\n");
+    expect(await page.locator(".run .stderr").textContent()).toBe("err\n");
+    for (const [tab, sign] of [
+      ["processes", "bash -l"],
+      ["metrics", "CPU, of one core"],
+      ["audit", "space.exec"],
+      ["settings", "Confinement, as the engine tells it"],
+    ]) {
+      await at(`/spaces/one/${tab}`);
+      await page
+        .getByText(sign ?? "")
+        .first()
+        .waitFor();
+      expect([tab, await seriousFaults(page)]).toEqual([tab, []]);
+    }
+  });
+
+  it("does with many what it does with one, as it happens", async () => {
+    await daemon.space("two", { template: "offline" });
+    await at("/spaces");
+    for (const name of ["one", "two"]) await page.getByLabel(`Select ${name}`).click();
+    const bar = page.getByRole("toolbar", { name: "Selected spaces" });
+    await bar.getByRole("button", { name: "Sleep" }).click();
+    await until(async () => [await statusOf("one"), await statusOf("two")]).toEqual([
+      "paused",
+      "paused",
+    ]);
+    await until(() => page.locator(".space-row.paused").count()).toBe(2);
+    await bar.getByRole("button", { name: "Wake" }).click();
+    await until(() => page.locator(".space-row.running").count()).toBe(2);
+    await daemon.json("POST", "/api/spaces/two/stop");
+    await until(() => page.locator(".space-row.paused").count()).toBe(1);
+    expect(await seriousFaults(page)).toEqual([]);
+    await page.getByLabel("Select one").click();
+    await bar.getByRole("button", { name: "Remove…" }).click();
+    await page.getByText(`${daemon.namespace}-vol-two`).waitFor();
+    await page.getByLabel("Keep the volume").click();
+    await page.getByRole("button", { name: "Remove with files" }).click();
+    await until(() => statusOf("two")).toBeUndefined();
+    await until(() => page.locator(".space-row:not(.space-head)").count()).toBe(1);
+  });
+
+  it("shows what was done, and where a template is wrong", async () => {
+    await at("/audit?space=two");
+    await page.getByText("space.destroy").waitFor();
+    expect(await page.getByRole("link", { name: "Export" }).getAttribute("href")).toContain(
+      "space=two",
+    );
+    await at("/templates/lan");
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("colour: red");
+    await page.keyboard.press("Control+s");
+    await page.locator(".fault-list", { hasText: "colour" }).waitFor();
+    await page.locator(".cm-lint-marker, .cm-lintRange-error").first().waitFor();
+    expect(await page.locator(".fault-list").textContent()).toContain("line 6");
+    expect(await seriousFaults(page)).toEqual([]);
+    for (const path of ["/system", "/nodes"]) {
+      await at(path);
+      await page.locator(".panel").first().waitFor();
+      expect([path, await seriousFaults(page)]).toEqual([path, []]);
+    }
+  });
+
+  it("says that it reconnects while the daemon restarts, and goes on signed in", async () => {
+    await at("/spaces");
+    await page.locator(".live.open").waitFor();
+    await daemon.kill();
+    await page.getByText("Reconnecting to the daemon…").waitFor();
+    await daemon.run();
+    await page.locator(".live.open").waitFor();
+    await daemon.json("POST", "/api/spaces/one/stop");
+    await until(() => page.locator(".space-row.paused").count()).toBe(1);
+  });
+
+  it("holds few of five hundred spaces in the page, and scrolls them smoothly", async () => {
+    const { space } = (await daemon.json("GET", "/api/spaces/one")).body;
+    const spaces = Array.from({ length: 500 }, (_, index) => ({ ...space, name: `s-${index}` }));
+    await page.route("**/api/spaces", (route) => route.fulfill({ json: { spaces } }));
+    await at("/spaces");
+    await page.getByText("500 ·").waitFor();
+    const frames = (await page.evaluate(`new Promise((resolve) => {
+      const list = document.querySelector(".space-list");
+      const times = [];
+      const step = (now) => {
+        times.push(now);
+        list.scrollTop += 240;
+        if (times.length < 90) requestAnimationFrame(step);
+        else resolve({
+          rows: document.querySelectorAll(".space-row").length,
+          scrolled: list.scrollTop,
+          mean: (times.at(-1) - times[0]) / (times.length - 1),
+        });
+      };
+      requestAnimationFrame(step);
+    })`)) as { rows: number; scrolled: number; mean: number };
+    console.log(`500 spaces: ${frames.rows} rows, ${frames.mean.toFixed(1)} ms a frame`);
+    expect(frames.rows).toBeLessThan(60);
+    expect(frames.scrolled).toBeGreaterThan(10_000);
+    expect(frames.mean).toBeLessThan(120);
+    await page.unroute("**/api/spaces");
+  });
+
+  it("stays responsive under a flood of output", async () => {
+    await at("/spaces/one/terminal");
+    await page.waitForSelector('.screen:not([hidden])[data-state="open"]');
+    await page.evaluate(`(() => {
+      let last = performance.now();
+      window.longest = 0;
+      window.beat = setInterval(() => {
+        const now = performance.now();
+        window.longest = Math.max(window.longest, now - last);
+        last = now;
+      }, 10);
+    })()`);
+    await inTerminal(`${FLOOD}; echo over > over.txt`);
+    await until(() => exec("one", "cat over.txt"), 220_000).toBe("over");
+    const longest = (await page.evaluate("window.longest")) as number;
+    console.log(`the page's longest pause during ${FLOOD}: ${Math.round(longest)} ms`);
+    expect(longest).toBeLessThan(2000);
+    await page.getByRole("link", { name: "Files", exact: true }).click();
+    await page.getByText("Files live in /workspace").waitFor();
+  });
+
+  it("asks nothing of anybody else, and breaks no policy", () => {
+    expect(problems).toEqual([]);
+  });
+});
+
+it("works on a phone: every page, with nothing serious for axe to find", async () => {
+  const phone = await visit(browser, "phone");
+  await open(phone.page, daemon, "/spaces");
+  for (const path of [
+    "/spaces",
+    "/spaces/one/files",
+    "/spaces/one/settings",
+    "/templates",
+    "/audit",
+  ]) {
+    await phone.page.goto(`${daemon.url}${path}`);
+    await phone.page.locator("h1").waitFor();
+    await until(() => phone.page.locator(".skeleton").count()).toBe(0);
+    expect([path, await seriousFaults(phone.page)]).toEqual([path, []]);
+    const overflow = "document.documentElement.scrollWidth - innerWidth";
+    expect([path, await phone.page.evaluate(overflow)]).toEqual([path, 0]);
+  }
+  await phone.page.goto(`${daemon.url}/spaces/one/terminal`);
+  await phone.page.waitForSelector('.screen:not([hidden])[data-state="open"]');
+  await phone.page.locator(".screen:not([hidden]) .xterm-helper-textarea").focus();
+  await phone.page.keyboard.type("echo tapped > /workspace/tap; cat");
+  await phone.page.keyboard.press("Enter");
+  await phone.page.getByRole("button", { name: "Ctrl", exact: true }).click();
+  await phone.page.getByRole("button", { name: "Control C" }).click();
+  await phone.page.keyboard.type("echo again >> /workspace/tap");
+  await phone.page.keyboard.press("Enter");
+  await until(() => exec("one", "cat /workspace/tap")).toBe("tapped\nagain");
+  expect(phone.problems).toEqual([]);
+  await phone.context.close();
+});
