@@ -189,6 +189,23 @@ it("goes on with a process's output after a lost connection, at the next byte", 
   expect(states).toEqual(["reconnecting", "open"]);
 });
 
+it("ends where a process that still runs has written no more, unless it follows", async () => {
+  const asked: (string | null)[] = [];
+  const line = (value: unknown) => `${JSON.stringify(value)}\n`;
+  handle = ({ url }, response) => {
+    const from = new URL(url ?? "", "http://x").searchParams.get("from");
+    asked.push(from);
+    if (from === "0") response.write(line({ type: "stdout", data: "hi", offset: 0 }));
+    response.end(line({ type: "more", offset: 2 }));
+  };
+  const pieces: string[] = [];
+  for await (const event of client.space("dev").processes.output(ID, { follow: false })) {
+    if ("data" in event) pieces.push(event.data);
+  }
+  expect(pieces).toEqual(["hi"]);
+  expect(asked).toEqual(["0", "2"]);
+});
+
 it("follows events over lost connections with the last id, and gives up where it may not", async () => {
   const states: string[] = [];
   const event = (id: string) => ({

@@ -90,7 +90,8 @@ export class Processes {
     let next = from;
     let failures = 0;
     for (;;) {
-      const options = { query: { from: next, follow, encoding }, signal };
+      const asked = next;
+      const options = { query: { from: asked, follow, encoding }, signal };
       const path = `${this.#at(id)}/output`;
       const lines = this.connection.lines(ProcessOutputEventSchema, "GET", path, options);
       let more = false;
@@ -110,7 +111,8 @@ export class Processes {
           yield event;
           if (event.type === "exit") return;
         }
-        if (more) continue;
+        // Without new bytes there is no more by now, and asking again at once would go on until the process ends.
+        if (more && (follow || next > asked)) continue;
         if (!follow) return;
         throw new ClawdspaceError("unreachable", "The connection ended before the process did.");
       } catch (error) {
