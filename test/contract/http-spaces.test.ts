@@ -42,6 +42,7 @@ describe("a space's life", () => {
         memory: 2 * 1024 ** 3,
         cpus: 1,
         lastActivity: NOW,
+        sleepsAt: NOW,
         volume: { name: `${daemon.namespace}-vol-life`, mountpoint: "/workspace" },
       },
     });
@@ -51,9 +52,10 @@ describe("a space's life", () => {
 
     const got = await ask(daemon, "GET", "/api/spaces/life");
     expect(got.status).toBe(200);
-    expect(got.body).toMatchObject({ space: { ...space, created: NOW, lastActivity: NOW } });
+    const found = { ...space, created: NOW, lastActivity: NOW, sleepsAt: NOW };
+    expect(got.body).toMatchObject({ space: found });
     const list = await ask(daemon, "GET", "/api/spaces");
-    expect(list.body).toMatchObject({ spaces: [{ ...space, created: NOW, lastActivity: NOW }] });
+    expect(list.body).toMatchObject({ spaces: [found] });
 
     const stopped = await ask(daemon, "POST", "/api/spaces/life/stop");
     expect(stopped).toMatchObject({ status: 200, body: { message: expect.any(String) } });
@@ -361,7 +363,12 @@ describe("a restart of the daemon", () => {
       await exec("stays", "sleep 62.5 > /dev/null 2>&1 & echo data > file");
       await daemon.space("sleeps");
       await ask(daemon, "POST", "/api/spaces/sleeps/stop");
-      const { lastActivity: _at, security: _checked, ...before } = await get("stays");
+      const {
+        lastActivity: _at,
+        sleepsAt: _then,
+        security: _checked,
+        ...before
+      } = await get("stays");
       await daemon.restart(signal);
       expect(await get("stays")).toMatchObject(before);
       expect(await get("sleeps")).toMatchObject({ status: "paused" });
