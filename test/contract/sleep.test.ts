@@ -169,7 +169,8 @@ describe("the owner's word", () => {
     const answer = await daemon.request(
       "POST",
       "/api/spaces/box/exec",
-      { command: "for i in 1 2 3 4 5; do echo $i; sleep 1; done", timeoutMs: 9000 },
+      // What is printed comes well before and after the pause, not just as it begins.
+      { command: "for i in 1 2 3 4 5; do echo $i; sleep 1.5; done", timeoutMs: 12_000 },
       { headers: { accept: "application/x-ndjson" } },
     );
     const lines: Line[] = [];
