@@ -226,7 +226,7 @@ describe("measurements", () => {
       .toEqual([1, 1, 1, 1, 2]);
     const lines = (await metrics()).split("\n").filter(Boolean);
     for (const line of lines) {
-      expect(line).toMatch(/^# (HELP|TYPE) |^[a-z_]+(\{[^}]*\})? (-?[\d.e+-]+|nan|\+Inf)$/i);
+      expect(line).toMatch(/^# (HELP|TYPE) |^[a-z0-9_]+(\{[^}]*\})? (-?[\d.e+-]+|nan|\+Inf)$/i);
     }
     for (const name of [
       'clawdspace_spaces{state="running"}',
