@@ -59,9 +59,10 @@ describe("a claimed space", () => {
     const facts = async (name: string) => {
       const text = (value: unknown) => JSON.parse(JSON.stringify(value).replaceAll(name, "NAME"));
       const { body } = await ask(daemon, "GET", `/api/spaces/${name}`);
-      const { created, started, lastActivity, id, security, ...space } = body.space;
+      const { created, started, lastActivity, sleepsAt, id, security, ...space } = body.space;
       expect(Date.parse(started)).toBeGreaterThanOrEqual(Date.parse(created));
       expect(Date.parse(lastActivity)).toBeGreaterThanOrEqual(Date.parse(created));
+      expect(Date.parse(sleepsAt)).toBeGreaterThan(Date.parse(lastActivity));
       const { network, ...confined } = security;
       const { address, checkedAt, ...policy } = network;
       const { HostConfig, Config, Mounts, NetworkSettings } = await inspect(name);
@@ -154,7 +155,7 @@ describe("a claimed space", () => {
       description: "mine",
       cpus: 0.5,
     };
-    const { lastActivity: _activity, ...space } = await claim("whole", options);
+    const { lastActivity: _activity, sleepsAt: _then, ...space } = await claim("whole", options);
     await exec("whole", "echo data > note");
     await volumeOf("whole").remove();
     await daemon.restart("SIGKILL");
