@@ -302,3 +302,19 @@ it("works on a phone: every page, with nothing serious for axe to find", async (
   expect(phone.problems).toEqual([]);
   await phone.context.close();
 });
+
+it("warns on every page where authentication is off", async () => {
+  const open = await startDaemon({ CLAWDSPACE_AUTH_DISABLED: "true", CLAWDSPACE_POOL: "0" });
+  try {
+    const visitor = await visit(browser, "phone");
+    for (const path of ["/spaces", "/nodes", "/templates", "/audit", "/system"]) {
+      await visitor.page.goto(`${open.url}${path}`);
+      await visitor.page.getByText("Authentication is off").waitFor();
+    }
+    expect(await seriousFaults(visitor.page)).toEqual([]);
+    expect(visitor.problems).toEqual([]);
+    await visitor.context.close();
+  } finally {
+    await open.stop();
+  }
+});

@@ -51,5 +51,9 @@ export const ActorSchema = z.object({
   name: z.string(),
   role: RoleSchema,
   spaces: z.array(z.string()).optional(),
+  authDisabled: z
+    .literal(true)
+    .optional()
+    .describe("Authentication is off: whoever reaches the daemon may do everything"),
 });
 export type Actor = z.infer<typeof ActorSchema>;

@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Keyboard, LogOut, Search, WifiOff } from "lucide-react";
+import { Keyboard, LogOut, Search, ShieldOff, WifiOff } from "lucide-react";
 import { lazy, type ReactNode, Suspense, useState } from "react";
 import { NavLink, useNavigate } from "react-router";
 import { api } from "../api.js";
@@ -52,6 +52,7 @@ export function Shell({ children }: { children: ReactNode }) {
         <Foot onShortcuts={() => setOpen("shortcuts")} />
       </nav>
       <main id="main" tabIndex={-1}>
+        <OpenToAll />
         {children}
       </main>
       <Reconnecting />
@@ -92,6 +93,17 @@ function Foot({ onShortcuts }: { onShortcuts: () => void }) {
         </IconButton>
       </div>
     </div>
+  );
+}
+
+function OpenToAll() {
+  if (!useActor().authDisabled) return null;
+  return (
+    <p className="open-to-all" role="alert">
+      <ShieldOff size={15} aria-hidden="true" />
+      Authentication is off: whoever reaches this address owns this machine. Unset
+      CLAWDSPACE_AUTH_DISABLED to have keys.
+    </p>
   );
 }
 
