@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Clawdspace } from "@clawdspace/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ask, expectError } from "../support/answers.js";
 import { type Daemon, docker, startDaemon } from "../support/daemon.js";
@@ -163,6 +164,30 @@ test("checks out, and says what is in the way or missing", async () => {
   const commit = await run("dev", "git -C repo rev-parse main~1");
   const detached = await git("dev", "checkout", { ref: commit });
   expect(detached.body).toEqual({ repoPath: "/repo", head: commit });
+});
+
+test("the typed client does all of it", async () => {
+  const { git } = new Clawdspace({ baseUrl: daemon.url, key: daemon.key }).space("dev");
+  const said: string[] = [];
+  const cloned = await git.clone(
+    { url: server.url("private.git"), dest: "typed", token: TOKEN },
+    { onProgress: (line) => said.push(line) },
+  );
+  expect(cloned).toMatchObject({ repoPath: "/typed", branch: "main" });
+  expect(said.join("\n")).toContain("Cloning into");
+  expect(await git.status("/typed")).toMatchObject({ clean: true, upstream: "origin/main" });
+  expect(await git.checkout({ repoPath: "/typed", ref: "typed", create: true })).toMatchObject({
+    branch: "typed",
+  });
+  await run("dev", "echo typed > typed/typed.txt");
+  const author = { name: "A", email: "a@example.com" };
+  await git.commit({ repoPath: "/typed", message: "typed", author });
+  const push = { repoPath: "/typed", branch: "typed", token: TOKEN };
+  expect(await git.push(push)).toMatchObject({ exitCode: 0 });
+  expect(await git.pull(push)).toMatchObject({ updated: false });
+  await expect(git.pull({ repoPath: "/typed", branch: "typed" })).rejects.toMatchObject({
+    code: "git_auth_failed",
+  });
 });
 
 test("a submodule at another server never sees the token", async () => {

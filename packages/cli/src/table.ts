@@ -25,6 +25,7 @@ const spaceCommands: CommandSpec[] = [
       { flags: "--dest <folder>", about: "the folder below /workspace to clone into" },
       { flags: "--depth <n>", about: "clone only so many commits of one branch" },
       { flags: "--submodules", about: "clone its submodules too" },
+      { flags: "--keep-on-error", about: "keep the space where its clone or set-up fails" },
       { flags: "--no-lfs", about: "leave out the files kept in Git LFS" },
       {
         flags: "--git-token-stdin",

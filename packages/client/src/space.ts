@@ -1,8 +1,20 @@
 import {
+  ClawdspaceError,
   type ExecRequest,
   type ExecResult,
   ExecResultSchema,
+  type GitCheckoutRequest,
+  GitCloneEventSchema,
+  type GitCloneRequest,
+  type GitCommitRequest,
+  type GitHead,
+  GitHeadSchema,
+  type GitPullAnswer,
+  GitPullAnswerSchema,
+  type GitPullRequest,
   type GitPushRequest,
+  type GitStatus,
+  GitStatusSchema,
   MessageSchema,
   type MetricsHistory,
   MetricsHistorySchema,
@@ -22,7 +34,7 @@ import {
   type TerminalSession,
 } from "@clawdspace/protocol";
 import * as z from "zod";
-import type { Connection } from "./connection.js";
+import { type Connection, inBandError, type Schema } from "./connection.js";
 import { Command, type ExecOptions } from "./exec.js";
 import { Files } from "./files.js";
 import { Processes } from "./processes.js";
@@ -168,21 +180,79 @@ class Ports {
   }
 }
 
+type Repo<T extends { repoPath: string }> = Pick<T, "repoPath"> & Partial<T>;
+interface GitOptions {
+  signal?: AbortSignal;
+}
+
+/** git in the space. A token is for the one request and written nowhere; `repoPath` is rooted at /workspace. */
 class Git {
+  readonly #path: string;
+
   constructor(
     private readonly connection: Connection,
-    private readonly space: string,
-  ) {}
+    space: string,
+  ) {
+    this.#path = `${space}/git`;
+  }
 
-  /** Pushes a branch with a token that is written nowhere. @param request `repoPath` is rooted at /workspace */
+  /** Throws `not_found` where there is no repository. */
+  async status(repoPath: string, options: GitOptions = {}): Promise<GitStatus> {
+    const sent = { query: { repoPath }, ...options };
+    return await this.connection.json(GitStatusSchema, "GET", `${this.#path}/status`, sent);
+  }
+
+  /** Clones into `dest` (default "repo"); `onProgress` is told git's own lines. Throws `git_auth_failed`, `git_conflict`. */
+  async clone(
+    request: Pick<GitCloneRequest, "url"> & Partial<GitCloneRequest>,
+    { signal, onProgress }: GitOptions & { onProgress?: (line: string) => void } = {},
+  ): Promise<GitHead> {
+    const path = `${this.#path}/clone`;
+    const options = { json: request, signal };
+    for await (const event of this.connection.lines(GitCloneEventSchema, "POST", path, options)) {
+      if (event.type === "error") throw inBandError(event);
+      if (event.type === "done") return event.repository;
+      onProgress?.(event.message);
+    }
+    throw new ClawdspaceError("unreachable", "The connection ended before the clone did.");
+  }
+
+  /** Throws `git_conflict` where own commits are in the way and `rebase` isn't set, `git_auth_failed`. */
+  async pull(request: Repo<GitPullRequest>, options?: GitOptions): Promise<GitPullAnswer> {
+    return await this.#post(GitPullAnswerSchema, "pull", request, options);
+  }
+
+  /** What git refuses otherwise is its own answer. Throws `git_conflict` where the remote has more, `git_auth_failed`. */
   async push(
-    request: Pick<GitPushRequest, "repoPath" | "token"> & Partial<GitPushRequest>,
-    options: { signal?: AbortSignal } = {},
+    request: Repo<GitPushRequest> & Pick<GitPushRequest, "token">,
+    options?: GitOptions,
   ): Promise<ExecResult> {
-    return await this.connection.json(ExecResultSchema, "POST", `${this.space}/git/push`, {
-      json: request,
-      signal: options.signal,
-      timeoutMs: null,
-    });
+    return await this.#post(ExecResultSchema, "push", request, options);
+  }
+
+  /** Commits what changed, or `paths`, or what is `staged`. Throws `wrong_state` where that is nothing. */
+  async commit(
+    request: Repo<GitCommitRequest> & Pick<GitCommitRequest, "message">,
+    options?: GitOptions,
+  ): Promise<GitHead> {
+    return await this.#post(GitHeadSchema, "commit", request, options);
+  }
+
+  /** Moves to a branch, a tag or a commit. Throws `git_conflict` where changes are in the way, `not_found`. */
+  async checkout(
+    request: Repo<GitCheckoutRequest> & Pick<GitCheckoutRequest, "ref">,
+    options?: GitOptions,
+  ): Promise<GitHead> {
+    return await this.#post(GitHeadSchema, "checkout", request, options);
+  }
+
+  async #post<T>(
+    schema: Schema<T>,
+    verb: string,
+    json: unknown,
+    { signal }: GitOptions = {},
+  ): Promise<T> {
+    const options = { json, signal, timeoutMs: null };
+    return await this.connection.json(schema, "POST", `${this.#path}/${verb}`, options);
   }
 }

@@ -23,6 +23,7 @@ interface Options {
   submodules?: boolean;
   lfs?: boolean;
   gitTokenStdin?: boolean;
+  keepOnError?: boolean;
   githubToken?: string;
   githubTokenStdin?: boolean;
   pull?: boolean;
@@ -61,6 +62,7 @@ export async function run(
       repoSubmodules: options.submodules,
       repoLfs: options.lfs === false ? false : undefined,
       gitToken,
+      keepOnError: options.keepOnError,
       wait: options.pull === false ? false : undefined,
     }),
   };
