@@ -10,6 +10,8 @@ import { open, seriousFaults, visit } from "../support/dashboard.js";
 const DIST = resolve(import.meta.dirname, "../../packages/web/dist");
 const MAX_INITIAL_BYTES = 180_000;
 const FLOOD = "yes | head -c 50M";
+/** How long the page is watched under it; drawn by software, all of it takes minutes. */
+const FLOOD_MS = 20_000;
 
 let daemon: Daemon;
 let browser: Browser;
@@ -258,8 +260,12 @@ describe("the dashboard, wide", () => {
         last = now;
       }, 10);
     })()`);
-    await inTerminal(`${FLOOD}; echo over > over.txt`);
-    await until(() => exec("one", "cat over.txt"), 220_000).toBe("over");
+    await inTerminal(FLOOD);
+    await page.waitForTimeout(FLOOD_MS);
+    // Typed into the flood, an interrupt ends it and the next command runs.
+    await page.keyboard.press("Control+c");
+    await inTerminal("echo over > over.txt");
+    await until(() => exec("one", "cat over.txt"), 60_000).toBe("over");
     const longest = (await page.evaluate("window.longest")) as number;
     console.log(`the page's longest pause during ${FLOOD}: ${Math.round(longest)} ms`);
     expect(longest).toBeLessThan(2000);
