@@ -12,6 +12,7 @@ export default defineConfig({
         "unit",
         [
           "packages/*/src/**/*.test.ts",
+          "clawdbot/plugins/*/src/**/*.test.ts",
           "scripts/**/*.test.mjs",
           "test/contract/fake-engine.test.ts",
         ],

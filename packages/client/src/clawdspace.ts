@@ -37,6 +37,8 @@ export interface ClientOptions {
   timeoutMs?: number | undefined;
   /** Sent with every request. */
   headers?: Record<string, string> | undefined;
+  /** The node of the fleet that has the spaces which are used; the daemon passes requests on to it. */
+  node?: string | undefined;
   /** Carries requests in place of fetch. */
   transport?: Transport | undefined;
 }
@@ -60,6 +62,7 @@ export class Clawdspace {
       key,
       headers,
       timeoutMs,
+      ...(options.node === undefined ? {} : { query: { node: options.node } }),
       transport: options.transport ?? fetchTransport(fetch),
       socket: options.WebSocket ? sockets(options.WebSocket) : platformSockets,
     });

@@ -22,10 +22,11 @@ it("shows a command's exit code, stdout and stderr in this order, and what is mi
   expect(describeResult({ exitCode: 0, stdout: "", stderr: "" })).toBe("exit code: 0");
 });
 
-it("tells text from other bytes, and images by their names", () => {
+it("tells text from other bytes, and images by their first bytes", () => {
   expect(asText(Buffer.from("grüße"))).toBe("grüße");
   expect(asText(Buffer.from([0xff, 0xfe, 0x41]))).toBeUndefined();
   expect(asText(Buffer.from("a\0b"))).toBeUndefined();
-  expect(imageType("/a/B.PNG")).toBe("image/png");
-  expect(imageType("/a/png")).toBeUndefined();
+  expect(imageType(Buffer.from("\x89PNG\r\n", "latin1"))).toBe("image/png");
+  expect(imageType(Buffer.from("RIFF\0\0\0\0WEBPVP8 ", "latin1"))).toBe("image/webp");
+  expect(imageType(Buffer.from("a text"))).toBeUndefined();
 });

@@ -1,3 +1,5 @@
+import type { ExecResult } from "@clawdspace/client";
+
 /** How many characters of each of stdout, stderr and a file's text a model is shown. */
 export const MAX_SHOWN_CHARACTERS = 50_000;
 
@@ -14,17 +16,10 @@ const wholeEnd = (text: string, at: number) => (isLow(text, at) ? at - 1 : at);
 const wholeStart = (text: string, at: number) => (isLow(text, at) ? at + 1 : at);
 const isLow = (text: string, at: number) => /[\udc00-\udfff]/.test(text[at] ?? "");
 
-/** A command's end as a model reads it: exit code, stdout, stderr, in this order. */
-export function describeResult(result: {
-  exitCode: number;
-  stdout: string;
-  stderr: string;
-  timedOut?: boolean | undefined;
-  stdoutTruncatedBytes?: number | undefined;
-  stderrTruncatedBytes?: number | undefined;
-}): string {
+/** A command's end as a model reads it: exit code, stdout, stderr, in this order; of each at most `max` characters. */
+export function describeResult(result: ExecResult, max = MAX_SHOWN_CHARACTERS): string {
   const part = (name: string, text: string, cut = 0) => [
-    ...(text === "" ? [] : [`${name}:\n${cutMiddle(text)}`]),
+    ...(text === "" ? [] : [`${name}:\n${cutMiddle(text, max)}`]),
     ...(cut > 0 ? [`[${name}: ${cut} more bytes were not kept]`] : []),
   ];
   return [
@@ -44,14 +39,15 @@ export function asText(bytes: Uint8Array): string | undefined {
   }
 }
 
-const IMAGES: Record<string, string> = {
-  png: "image/png",
-  jpg: "image/jpeg",
-  jpeg: "image/jpeg",
-  gif: "image/gif",
-  webp: "image/webp",
-};
+const IMAGES: [type: string, signature: RegExp][] = [
+  ["image/png", /^\x89PNG/],
+  ["image/jpeg", /^\xff\xd8\xff/],
+  ["image/gif", /^GIF8/],
+  ["image/webp", /^RIFF.{4}WEBP/s],
+];
 
-/** The media type of an image that a model can look at, by the file's name. */
-export const imageType = (path: string): string | undefined =>
-  IMAGES[path.slice(path.lastIndexOf(".") + 1).toLowerCase()];
+/** The media type of an image that a model can look at, by its first bytes. */
+export function imageType(bytes: Uint8Array): string | undefined {
+  const start = String.fromCharCode(...bytes.subarray(0, 12));
+  return IMAGES.find(([, signature]) => signature.test(start))?.[0];
+}

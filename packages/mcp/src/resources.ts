@@ -30,7 +30,7 @@ export function addWorkspaceFiles(server: McpServer, clawdspace: Clawdspace): vo
       for await (const piece of pieces) chunks.push(piece);
       const bytes = Buffer.concat(chunks);
       const text = asText(bytes);
-      const mimeType = imageType(file) ?? (text === undefined ? BINARY : "text/plain");
+      const mimeType = imageType(bytes) ?? (text === undefined ? BINARY : "text/plain");
       const { href } = uri;
       return {
         contents: [

@@ -30,7 +30,7 @@ export function addFileTools(server: McpServer, clawdspace: Clawdspace): void {
     ({ space: name, path: file, offset, limit }, { signal }) =>
       toAnswer(async () => {
         const { bytes } = await read(clawdspace, name, file, signal);
-        const mimeType = imageType(file);
+        const mimeType = imageType(bytes);
         if (mimeType) {
           const image = Buffer.from(bytes).toString("base64");
           return { content: [{ type: "image", data: image, mimeType }] };
