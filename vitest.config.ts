@@ -23,6 +23,13 @@ export default defineConfig({
         ["test/contract/**/!(fake-engine).test.ts", "packages/guest/test/**/*.test.ts"],
         120_000,
       ),
+      // Gigabytes of other people's packages: the agents' own gateways.
+      {
+        test: {
+          ...project("hosts", ["test/hosts/**/*.test.ts"], 300_000).test,
+          fileParallelism: false,
+        },
+      },
       {
         test: {
           ...project("e2e", ["test/e2e/**/*.test.ts"], 240_000).test,

@@ -6,7 +6,7 @@ import { onInterrupt } from "./setup/run.mjs";
 import { SetupError } from "./setup/setup-error.mjs";
 import { createSteps } from "./setup/steps.mjs";
 import { addUp, closingLine } from "./setup/test-report.mjs";
-import { runStage, STAGES } from "./setup/test-stages.mjs";
+import { EXTRA_STAGES, runStage, STAGES } from "./setup/test-stages.mjs";
 import { ensureTestTools } from "./setup/test-tools.mjs";
 
 const steps = createSteps();
@@ -20,9 +20,10 @@ try {
 }
 
 function chosenStages(names) {
-  const unknown = names.filter((name) => !STAGES.includes(name));
+  const known = [...STAGES, ...EXTRA_STAGES];
+  const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length === 0) return names.length > 0 ? names : STAGES;
-  throw new SetupError(`There is no stage ${unknown.join(", ")}: ${STAGES.join(", ")}.`);
+  throw new SetupError(`There is no stage ${unknown.join(", ")}: ${known.join(", ")}.`);
 }
 
 async function test(stages) {
