@@ -69,6 +69,20 @@ it("holds what the sandbox image is made of, and prints a unit for systemd", asy
   expect(unit).not.toContain(daemon.key);
 });
 
+it("removes nothing beside a daemon that it can't end itself", async () => {
+  const { port } = new URL(daemon.url);
+  const env = {
+    PORT: port,
+    CLAWDSPACE_NAMESPACE: `${daemon.namespace}-none`,
+    DOCKER_HOST: dockerHost,
+  };
+  const { code, stderr } = await cli.run(["uninstall", "-f", "--volumes"], { env });
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringContaining(`serves at http://localhost:${port}`),
+  ]);
+});
+
 it("brings a daemon up and down, keeps spaces and key, and takes itself away", async () => {
   const namespace = `${daemon.namespace}-up`;
   const image = docker.getImage("clawdspace:latest");

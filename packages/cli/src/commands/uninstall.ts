@@ -14,6 +14,10 @@ interface Removed {
   removed: string[];
   left: string[];
 }
+interface Daemon {
+  runningDaemon(): Promise<string | undefined>;
+  daemonAddress(): string;
+}
 interface Uninstall {
   uninstall(options: { volumes: boolean; config: string; data: string }): Promise<Removed>;
 }
@@ -34,6 +38,13 @@ export async function run(
   if (!force) await confirm(`Remove every space of this machine${files}?`);
   const pid = daemonPid();
   if (pid !== undefined) await endDaemon(pid);
+  // One that still runs would make anew what is removed.
+  const { runningDaemon, daemonAddress } = await setUp<Daemon>("setup/daemon.mjs");
+  if ((await runningDaemon()) !== undefined) {
+    throw new CliError(`A daemon serves at ${daemonAddress()}, so nothing was removed.`, {
+      hint: "End it first: Ctrl-C where `npm start` runs.",
+    });
+  }
   const { uninstall } = await setUp<Uninstall>("setup/uninstall.mjs");
   const { folder: config, data } = paths();
   process.env.CLAWDSPACE_DATA_DIR ??= data;
