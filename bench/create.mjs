@@ -1,10 +1,9 @@
 // What a create costs, warm, cold and in a burst, beside the raw Docker API call that does the same work in the same run.
-import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, release } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { docker, startDaemon } from "./daemon.mjs";
 import { sideBySide, timed } from "./measure.mjs";
 import * as raw from "./raw.mjs";
+import { writeResults } from "./results.mjs";
 
 const POOL = 8;
 const BURST = 20;
@@ -121,16 +120,4 @@ try {
 } finally {
   await cold.stop();
 }
-mkdirSync("bench/results", { recursive: true });
-const { ServerVersion } = await docker.info();
-const machine = {
-  cpu: cpus()[0]?.model,
-  cpus: cpus().length,
-  kernel: release(),
-  node: process.version,
-  docker: ServerVersion,
-};
-writeFileSync(
-  "bench/results/create.json",
-  `${JSON.stringify({ at: new Date(), machine, results }, null, 2)}\n`,
-);
+await writeResults("create", results);

@@ -1,9 +1,8 @@
 // `npm run bench`: what agents wait for, each beside the raw Docker API call that does the same work in the same run.
-import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, release } from "node:os";
 import { docker, startDaemon } from "./daemon.mjs";
 import { sideBySide, timed } from "./measure.mjs";
 import * as raw from "./raw.mjs";
+import { writeResults } from "./results.mjs";
 
 const daemon = await startDaemon();
 const { api, namespace } = daemon;
@@ -141,17 +140,4 @@ try {
 } finally {
   await daemon.stop();
 }
-mkdirSync("bench/results", { recursive: true });
-const { ServerVersion } = await docker.info();
-const machine = {
-  cpu: cpus()[0]?.model,
-  cpus: cpus().length,
-  kernel: release(),
-  node: process.version,
-  docker: ServerVersion,
-};
-writeFileSync(
-  "bench/results/latest.json",
-  `${JSON.stringify({ at: new Date(), machine, results }, null, 2)}\n`,
-);
-console.log("\nwritten to bench/results/latest.json");
+await writeResults("latest", results);

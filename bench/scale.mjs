@@ -1,9 +1,9 @@
 // `node bench/scale.mjs [10 100 500 1000]`: what many spaces cost: lists, creates, commands, and what the daemon itself uses.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, release } from "node:os";
+import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { docker, startDaemon } from "./daemon.mjs";
 import { sideBySide, summary, timed } from "./measure.mjs";
+import { writeResults } from "./results.mjs";
 
 const sizes = process.argv.slice(2).map(Number);
 if (sizes.length === 0) sizes.push(10, 100, 500, 1000);
@@ -130,16 +130,4 @@ try {
   );
   await daemon.stop();
 }
-mkdirSync("bench/results", { recursive: true });
-const { ServerVersion } = await docker.info();
-const machine = {
-  cpu: cpus()[0]?.model,
-  cpus: cpus().length,
-  kernel: release(),
-  node: process.version,
-  docker: ServerVersion,
-};
-writeFileSync(
-  "bench/results/scale.json",
-  `${JSON.stringify({ at: new Date(), machine, results }, null, 2)}\n`,
-);
+await writeResults("scale", results);
