@@ -165,8 +165,12 @@ describe.each([
   test("what is typed wakes a paused space", async () => {
     const terminal = await open();
     await terminal.sees("$ ");
-    expect((await ask(daemon, "POST", "/api/spaces/box/stop")).status).toBe(200);
-    expect((await ask(daemon, "GET", "/api/spaces/box")).body.space.status).toBe("paused");
+    const paused = async () => {
+      expect((await ask(daemon, "POST", "/api/spaces/box/stop")).status).toBe(200);
+      return (await ask(daemon, "GET", "/api/spaces/box")).body.space.status;
+    };
+    // The end of an earlier test's terminal may come in between, and wakes it.
+    await expect.poll(paused, { timeout: 60_000 }).toBe("paused");
     terminal.type("echo a-wake\r");
     await terminal.sees(/[\r\n]a-wake\r\n/);
     terminal.socket.close();
