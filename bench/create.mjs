@@ -1,7 +1,7 @@
 // What a create costs, warm, cold and in a burst, beside the raw Docker API call that does the same work in the same run.
 import { setTimeout as delay } from "node:timers/promises";
 import { docker, startDaemon } from "./daemon.mjs";
-import { sideBySide, timed } from "./measure.mjs";
+import { HEAD, measurer, timed } from "./measure.mjs";
 import * as raw from "./raw.mjs";
 import { writeResults } from "./results.mjs";
 
@@ -9,14 +9,7 @@ const POOL = 8;
 const BURST = 20;
 const command = { command: ["true"] };
 const results = [];
-const measure = async (pair) => {
-  results.push(await sideBySide(pair));
-  const { name, ours, raw: theirs, ratio, rounds } = results.at(-1);
-  const cell = (value) => value.toFixed(2).padStart(9);
-  console.log(
-    `${name.padEnd(34)}${cell(ours.median)}${cell(ours.p90)}${cell(theirs.median)}${cell(theirs.p90)}${cell(ratio)}  n=${rounds}`,
-  );
-};
+const measure = measurer(results);
 
 /** A daemon with its pool, and the raw call in the daemon's own network. */
 async function startBench(pool) {
@@ -78,7 +71,7 @@ async function creates(label, bench, rounds, ready) {
   });
 }
 
-console.log(`${"median and p90, ms".padEnd(34)}     ours      p90      raw      p90    ratio`);
+console.log(HEAD);
 const warm = await startBench(POOL);
 try {
   await creates("warm", warm, 12, () => warm.settled(1));

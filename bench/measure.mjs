@@ -26,3 +26,18 @@ export function summary(samples) {
   const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
   return { median: at(0.5), p90: at(0.9) };
 }
+
+/** The head of the table that `measurer` prints. */
+export const HEAD = `${"median and p90, ms".padEnd(34)}     ours      p90      raw      p90    ratio`;
+
+/** Gives a `sideBySide` that keeps each result in `results` and prints it as a line of a table. */
+export function measurer(results) {
+  return async (pair) => {
+    const result = await sideBySide(pair);
+    results.push(result);
+    const { name, ours, raw, ratio, rounds } = result;
+    const cell = (value) => value.toFixed(2).padStart(9);
+    const cells = [ours.median, ours.p90, raw.median, raw.p90, ratio].map(cell).join("");
+    console.log(`${name.padEnd(34)}${cells}  n=${rounds}`);
+  };
+}

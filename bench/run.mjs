@@ -1,22 +1,15 @@
 // `npm run bench`: what agents wait for, each beside the raw Docker API call that does the same work in the same run.
 import { docker, startDaemon } from "./daemon.mjs";
-import { sideBySide, timed } from "./measure.mjs";
+import { HEAD, measurer, timed } from "./measure.mjs";
 import * as raw from "./raw.mjs";
 import { writeResults } from "./results.mjs";
 
 const daemon = await startDaemon();
 const { api, namespace } = daemon;
 const results = [];
-const measure = async (pair) => {
-  results.push(await sideBySide(pair));
-  const { name, ours, raw: theirs, ratio, rounds } = results.at(-1);
-  const cell = (value) => value.toFixed(2).padStart(9);
-  console.log(
-    `${name.padEnd(34)}${cell(ours.median)}${cell(ours.p90)}${cell(theirs.median)}${cell(theirs.p90)}${cell(ratio)}  n=${rounds}`,
-  );
-};
+const measure = measurer(results);
 
-console.log(`${"median and p90, ms".padEnd(34)}     ours      p90      raw      p90    ratio`);
+console.log(HEAD);
 try {
   const space = { name: "bench", memory: "256m" };
   await api("POST", "/spaces", space);

@@ -118,13 +118,6 @@ export class AuditLog {
     });
   }
 
-  /** Adds an event that nobody waits for; a failure goes to the daemon's own log. */
-  note(input: AuditInput): void {
-    this.append(input).catch((error: unknown) =>
-      this.options.log.error({ err: error, type: input.type }, "an event could not be logged"),
-    );
-  }
-
   /** Resolves where events can be written, as far as is known. Throws `audit_unavailable`. */
   async checkWritable(): Promise<void> {
     if (!this.#failure) return;
