@@ -42,6 +42,7 @@ async function test(stages) {
       steps.say(`${stage}: ${empty ? "no test ran" : `${count.passed} of ${ran} passed`}`);
     }
     const total = addUp(counts);
+    for (const line of counts.flatMap((count) => count.troubles)) steps.say(line);
     steps.say(`\n${closingLine(total)}`);
     return total.failed > 0 ? 1 : 0;
   } finally {

@@ -1,3 +1,6 @@
+import { relative } from "node:path";
+import { ROOT } from "./sources.mjs";
+
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Count
  */
@@ -22,6 +25,31 @@ export function countTests(report, exitCode) {
     skipped: report.numPendingTests + (report.numTodoTests ?? 0),
   };
 }
+
+/**
+ * Names what failed, and what passed only when it was tried once more, a line each, so that the end of a long log says
+ * what to look at.
+ * @param {string} stage
+ * @param {any} report undefined where there is none
+ * @returns {string[]}
+ */
+export function troubles(stage, report) {
+  if (report === undefined) return [`failed: ${stage} left no report`];
+  return report.testResults.flatMap((file) => {
+    const where = `${stage} ${relative(ROOT, file.name)}`;
+    const tests = file.assertionResults.flatMap(({ status, fullName, failureMessages }) => {
+      const why = firstLine(failureMessages?.[0]);
+      if (status === "failed") return [`failed: ${where}: ${fullName}: ${why}`];
+      return status === "passed" && why
+        ? [`passed at a second try: ${where}: ${fullName}: ${why}`]
+        : [];
+    });
+    const broken = file.status === "failed" && !tests.some((line) => line.startsWith("failed:"));
+    return broken ? [...tests, `failed: ${where}: ${firstLine(file.message)}`] : tests;
+  });
+}
+
+const firstLine = (text) => (text ?? "").split("\n")[0].slice(0, 300);
 
 /** @param {Count[]} counts @returns {Count} */
 export function addUp(counts) {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { addUp, closingLine, countTests } from "./test-report.mjs";
+import { ROOT } from "./sources.mjs";
+import { addUp, closingLine, countTests, troubles } from "./test-report.mjs";
 
 const report = (numbers, testResults = []) => ({
   numPassedTests: 0,
@@ -44,4 +45,34 @@ it("adds up and closes with one line", () => {
   ]);
   expect(closingLine(total)).toBe("7 passed, 1 failed");
   expect(closingLine({ passed: 1, failed: 0, skipped: 2 })).toBe("1 passed, 0 failed, 2 skipped");
+});
+
+describe("troubles", () => {
+  const test = (status, ...failureMessages) => ({ status, fullName: status, failureMessages });
+
+  it("names what failed and what had to be tried again, with why", () => {
+    const assertionResults = [
+      test("passed"),
+      test("passed", "slow\n  at x.ts:1"),
+      test("failed", "wrong", "again"),
+    ];
+    const files = [
+      { name: `${ROOT}/a.test.ts`, status: "failed", assertionResults },
+      {
+        name: `${ROOT}/b.test.ts`,
+        status: "failed",
+        message: "no such module",
+        assertionResults: [],
+      },
+    ];
+    expect(troubles("unit", report({}, files))).toEqual([
+      "passed at a second try: unit a.test.ts: passed: slow",
+      "failed: unit a.test.ts: failed: wrong",
+      "failed: unit b.test.ts: no such module",
+    ]);
+  });
+
+  it("says that there is no report", () => {
+    expect(troubles("e2e", undefined)).toEqual(["failed: e2e left no report"]);
+  });
 });

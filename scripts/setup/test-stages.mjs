@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { track } from "./run.mjs";
 import { ROOT } from "./sources.mjs";
-import { addUp, countTests } from "./test-report.mjs";
+import { addUp, countTests, troubles } from "./test-report.mjs";
 
 export const STAGES = ["check", "unit", "contract", "e2e"];
 
@@ -15,7 +15,7 @@ export const EXTRA_STAGES = ["hosts"];
  * Runs one stage with its output shown as it comes.
  * @param {string} stage one of STAGES or EXTRA_STAGES
  * @param {Record<string, string>} env
- * @returns {Promise<import("./test-report.mjs").Count>}
+ * @returns {Promise<import("./test-report.mjs").Count & { troubles: string[] }>}
  */
 export async function runStage(stage, env) {
   return stage === "check" ? runChecks(env) : runTests(stage, env);
@@ -25,12 +25,14 @@ export async function runStage(stage, env) {
 async function runChecks(env) {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const counts = [];
+  const troubles = [];
   for (const name of Object.keys(scripts).filter((script) => script.startsWith("check:"))) {
     const code = await npm(["run", "--silent", name], env);
     console.log(`${code === 0 ? "✓" : "✗"} ${name}`);
     counts.push({ passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 });
+    if (code !== 0) troubles.push(`failed: ${name}`);
   }
-  return addUp(counts);
+  return { ...addUp(counts), troubles };
 }
 
 async function runTests(stage, env) {
@@ -40,7 +42,8 @@ async function runTests(stage, env) {
   try {
     const vitest = ["exec", "--", "vitest", "run", "--project", stage];
     const code = await npm([...vitest, ...reporters], env);
-    return countTests(readReport(file), code);
+    const report = readReport(file);
+    return { ...countTests(report, code), troubles: troubles(stage, report) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
