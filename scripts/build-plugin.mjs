@@ -13,8 +13,9 @@ const REQUIRE =
 
 rmSync(OUT, { recursive: true, force: true });
 await build({
-  entryPoints: [join(PLUGIN, "dist/index.js")],
-  outfile: join(OUT, "dist/index.js"),
+  // The second one is the process that a sandboxed agent's command is on the host.
+  entryPoints: { index: join(PLUGIN, "dist/index.js"), exec: join(PLUGIN, "dist/exec/main.js") },
+  outdir: join(OUT, "dist"),
   bundle: true,
   format: "esm",
   platform: "node",

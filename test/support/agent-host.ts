@@ -69,12 +69,19 @@ export class AgentHost {
   private constructor(
     private readonly host: HostPackage,
     private readonly folder: string,
-    private readonly home: string,
+    readonly home: string,
     private readonly port: number,
   ) {}
 
-  /** Installs the plugin by the host's own command and configures it. */
-  static async install(host: HostPackage, config: object): Promise<AgentHost> {
+  /**
+   * Installs the plugin by the host's own command and configures it.
+   * @param settings of the host's own, besides
+   */
+  static async install(
+    host: HostPackage,
+    config: object,
+    settings: (home: string) => object = () => ({}),
+  ): Promise<AgentHost> {
     const folder = await fetchHost(host);
     const home = await mkdtemp(join(tmpdir(), `clawdspace-${host.name}-`));
     const made = new AgentHost(host, folder, home, await freePort());
@@ -83,6 +90,7 @@ export class AgentHost {
       gateway: {
         ...{ mode: "local", port: made.port, bind: "loopback" },
         auth: { mode: "token", token: TOKEN },
+        http: { endpoints: { chatCompletions: { enabled: true } } },
       },
       ...host.quiet,
     }));
@@ -93,6 +101,7 @@ export class AgentHost {
         ...(all.plugins as object),
         entries: { clawdspace: { enabled: true, config } },
       },
+      ...settings(home),
     }));
     return made;
   }
@@ -154,6 +163,16 @@ export class AgentHost {
       body: JSON.stringify({ tool: "clawdspace", args }),
     });
     return { status: answer.status, body: await answer.json() };
+  }
+
+  /** Gives the agent a message by the gateway's HTTP door, and resolves to its answer when the run is over. */
+  async message(text: string): Promise<string> {
+    const answer = await fetch(`http://127.0.0.1:${this.port}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
+      body: JSON.stringify({ model: "openclaw", messages: [{ role: "user", content: text }] }),
+    });
+    return await answer.text();
   }
 
   /** Calls one of the plugin's gateway methods by the host's own command. */

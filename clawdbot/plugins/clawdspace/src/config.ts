@@ -2,6 +2,19 @@ import * as z from "zod";
 
 const SpaceNames = z.array(z.string()).default([]);
 
+/** Of the spaces that serve as sandboxes. */
+const SandboxSchema = z.object({
+  template: z.string().optional(),
+  node: z.string().optional(),
+  memory: z.string().optional(),
+  cpus: z.number().positive().optional(),
+  namePrefix: z
+    .string()
+    .regex(/^[a-zA-Z0-9_-]{1,14}$/, "may hold up to 14 letters, digits, '-' and '_'")
+    .default("agent"),
+  seed: z.boolean().default(true),
+});
+
 const ConfigSchema = z.object({
   enabled: z.boolean().default(true),
   baseUrl: z.string().default("http://localhost:7777"),
@@ -14,6 +27,7 @@ const ConfigSchema = z.object({
   denySpaces: SpaceNames,
   maxFileBytes: z.number().int().positive().default(2_000_000),
   maxExecOutputChars: z.number().int().positive().default(50_000),
+  sandbox: SandboxSchema.default(SandboxSchema.parse({})),
 });
 
 export type PluginConfig = z.infer<typeof ConfigSchema>;

@@ -2,20 +2,10 @@ import { ClawdspaceError } from "@clawdspace/client";
 import { type Outcome, runAction } from "./actions.js";
 import { targetOf } from "./clients.js";
 import { readConfig } from "./config.js";
+import type { Host } from "./host.js";
 import { ToolInputError } from "./input-error.js";
 import { type ACTIONS, parametersJsonSchema, readParameters } from "./parameters.js";
-
-type Respond = (ok: boolean, payload?: unknown, error?: { code: string; message: string }) => void;
-
-/** What both hosts offer a plugin, as far as this one uses it. */
-interface Host {
-  pluginConfig?: unknown;
-  registerTool(tool: object): void;
-  registerGatewayMethod(
-    name: string,
-    answer: (call: { params: unknown; respond: Respond }) => Promise<void>,
-  ): void;
-}
+import { registerSandboxes } from "./sandbox/register.js";
 
 /** The gateway's names of the actions; the rest is reached by the tool. */
 const METHODS: Record<string, (typeof ACTIONS)[number]> = {
@@ -35,9 +25,13 @@ export default {
   name: "Clawdspace",
   description: "Isolated spaces for agents, on machines you own",
   register(host: Host): void {
-    const run = async (params: unknown, signal?: AbortSignal): Promise<Outcome> => {
+    const settings = () => {
       const config = readConfig(host.pluginConfig);
       if (!config.enabled) throw new ToolInputError("The clawdspace plugin is switched off.");
+      return config;
+    };
+    const run = async (params: unknown, signal?: AbortSignal): Promise<Outcome> => {
+      const config = settings();
       const given = readParameters(params);
       return await runAction(given, targetOf(config, given), config, signal).catch(explain);
     };
@@ -53,6 +47,7 @@ export default {
         return { content, details: { clawdspace: data } };
       },
     });
+    registerSandboxes(host, settings);
     for (const [name, action] of Object.entries(METHODS)) {
       host.registerGatewayMethod(`clawdspace.${name}`, async ({ params, respond }) => {
         try {
