@@ -59,6 +59,18 @@ describe("git push", () => {
       expect((await push({ repoPath })).body, repoPath).toMatchObject({ exitCode: 0 });
     }
     expectError(await push({ repoPath: "/repo/../../etc" }), "invalid_request", "repoPath");
+    await run("git init -q /tmp/elsewhere && ln -s /tmp links && ln -s ../tmp/elsewhere linked");
+    for (const repoPath of ["/links/elsewhere", "/linked"]) {
+      expectError(await push({ repoPath }), "invalid_request");
+      const status = `/api/spaces/box/git/status?repoPath=${repoPath}`;
+      expectError(await ask(daemon, "GET", status), "invalid_request");
+    }
+    const url = "https://127.0.0.1:1/x.git";
+    const clone = { url, dest: "links/new/clone" };
+    const cloned = await ask(daemon, "POST", "/api/spaces/box/git/clone", clone);
+    expectError(cloned, "invalid_request");
+    expect(cloned.body.error).toContain("leads out of the workspace");
+    expect(await run("ls /tmp")).toBe("elsewhere");
   });
 
   test("the token reaches git alone: no file, no process list, no answer, no log, no hook, no configured helper", async () => {

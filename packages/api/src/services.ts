@@ -12,6 +12,7 @@ import { Webhooks } from "./events/webhooks.js";
 import { FileAccess } from "./files/file-access.js";
 import { FileService } from "./files/file-service.js";
 import { FolderTransfers } from "./files/folder-transfers.js";
+import { mustLieInside } from "./files/must-lie-inside.js";
 import { SearchService } from "./files/search-service.js";
 import { Transfers } from "./files/transfers.js";
 import { WatchService } from "./files/watch-service.js";
@@ -156,7 +157,9 @@ export function createServices(
   });
   const system = new SystemService(engine, config.dataDir);
   const commands = new CommandRunner(hosts);
-  const git = new GitService(new GitRunner(commands));
+  const git = new GitService(new GitRunner(commands), async (entry, path) =>
+    mustLieInside(await access.of(entry), WorkspacePath.fromBytes(Buffer.from(path), "repoPath")),
+  );
   const writeFile = async (entry: SpaceEntry, path: string, data: Buffer) => {
     const { bytes } = WorkspacePath.fromBytes(Buffer.from(path));
     await (await access.of(entry)).writeAll(bytes, data, { mode: 0o600 });

@@ -40,7 +40,8 @@ missing() {
   [ -e "$1" ] && exit ${EXIT.notDirectory}
   exit ${EXIT.notFound}
 }
-here() { inside "$(pwd -P)"; }
+# Asked of the kernel: some shells' own pwd goes by names, which can be swapped.
+here() { inside "$(readlink /proc/self/cwd)"; }
 enter() { cd -P -- "/workspace/$1" 2>/dev/null || missing "/workspace/$1"; here; }
 enter_made() {
   cd -P /workspace || exit 1
@@ -198,9 +199,10 @@ append) # folder, name, -, -, mode or -, rule, facts or -, parents
     umask 022; set -C; : >"./$name" || exit 1; set +C
     [ "$5" = - ] || chmod -- "$5" "./$name"
   fi
-  exec 3>>"./$name" || exit 1
+  # Opened to be read first: to be written, a symlink out that is swapped in would make a file there.
+  exec 3<"./$name" || exit 1
   inside "$(readlink /proc/self/fd/3)"
-  cat >&3 || exit 1
+  cat >>/proc/self/fd/3 || exit 1
   opened_facts ;;
 mkdir) # folder, name, mode or -, parents
   if [ "$4" = yes ]; then
@@ -241,7 +243,9 @@ copy) # folder, name, folder, name, overwrite, recursive (yes, no), temporary na
     else folder "./$name" && exit ${EXIT.notDirectory}; fi
   fi
   if folder "$to"; then # into what is there
-    cp -RPf -- "./$name/." "$to/" || exit 1
+    exec 5<"$to" 6<"./$name" || exit 1
+    inside "$(readlink /proc/self/fd/5)"; inside "$(readlink /proc/self/fd/6)"
+    cp -RPf -- /proc/self/fd/6/. /proc/self/fd/5/ || exit 1
   else
     cp -RP$whole -- "./$name" "$temporary" || { rm -rf -- "$temporary"; exit 1; }
     mv -f$whole -- "$temporary" "$to" || { rm -rf -- "$temporary"; exit 1; }

@@ -26,9 +26,16 @@ export interface CloneOptions {
   onLine?: (line: string) => void;
 }
 
-/** git in spaces: run as the space's user; a token reaches only the one git process that needs it. */
+/**
+ * git in spaces: run as the space's user; a token reaches only the one git process that needs it. Where a path leads is
+ * looked at before git starts; what git then opens it finds by itself, as any command of the space's user does.
+ */
 export class GitService {
-  constructor(private readonly git: GitRunner) {}
+  /** @param leadsOut throws `invalid_request` for a path, relative to the workspace, from which a symlink leads out. */
+  constructor(
+    private readonly git: GitRunner,
+    private readonly leadsOut: (entry: SpaceEntry, path: string) => Promise<void>,
+  ) {}
 
   /**
    * Clones a repository below /workspace; afterwards `origin` holds the URL without credentials.
@@ -43,6 +50,7 @@ export class GitService {
     if (!dest.startsWith(`${WORKSPACE}/`)) {
       throw outside("dest", "must be a folder below /workspace");
     }
+    await this.leadsOut(entry, rooted(dest));
     const { url, username, password } = splitCredentials(request.url);
     const token = request.token ?? password ?? (await githubToken(url, env));
     const args = [
@@ -71,7 +79,7 @@ export class GitService {
    * Throws `git_conflict` where the remote has what is missing here, `git_auth_failed`, `invalid_request`.
    */
   async push(entry: SpaceEntry, request: GitPushRequest, signal: AbortSignal): Promise<ExecResult> {
-    const repo = belowWorkspace(request.repoPath, "repoPath");
+    const repo = await this.#repository(entry, request.repoPath);
     const credentials = await this.#credentials(entry, repo, request, ["--push"], signal);
     // What a push runs is git alone, whichever hooks the repository has.
     const args = ["-c", "core.hooksPath=/dev/null", "-C", repo, "push", "--"];
@@ -94,7 +102,7 @@ export class GitService {
     request: GitPullRequest,
     signal: AbortSignal,
   ): Promise<GitPullAnswer> {
-    const repo = belowWorkspace(request.repoPath, "repoPath");
+    const repo = await this.#repository(entry, request.repoPath);
     const before = await this.#head(entry, repo, signal);
     const branch = request.branch ?? before.branch;
     if (branch === undefined) {
@@ -130,7 +138,7 @@ export class GitService {
     request: GitCommitRequest,
     signal: AbortSignal,
   ): Promise<GitHead> {
-    const repo = belowWorkspace(request.repoPath, "repoPath");
+    const repo = await this.#repository(entry, request.repoPath);
     const what = "Nothing was committed.";
     if (!request.staged) {
       const add = request.paths ? ["add", "--", ...request.paths] : ["add", "--all"];
@@ -164,7 +172,7 @@ export class GitService {
     request: GitCheckoutRequest,
     signal: AbortSignal,
   ): Promise<GitHead> {
-    const repo = belowWorkspace(request.repoPath, "repoPath");
+    const repo = await this.#repository(entry, request.repoPath);
     const target = request.create ? ["-b", request.ref] : [request.ref, "--"];
     const what = `"${request.ref}" could not be checked out.`;
     await this.#must(entry, ["-C", repo, "checkout", ...target], { signal }, what);
@@ -173,12 +181,18 @@ export class GitService {
 
   /** Throws `not_found` where there is no repository. */
   async status(entry: SpaceEntry, repoPath: string, signal: AbortSignal): Promise<GitStatus> {
-    const repo = belowWorkspace(repoPath, "repoPath");
+    const repo = await this.#repository(entry, repoPath);
     const args = ["-C", repo, "status", "--porcelain=v2", "--branch", "-z"];
     // A look at a repository must not hold up what works in it.
     const run = { signal, env: { GIT_OPTIONAL_LOCKS: "0" } };
     const { stdout } = await this.#must(entry, args, run, "The repository can't be looked at.");
     return { repoPath: rooted(repo), ...parseStatus(stdout) };
+  }
+
+  async #repository(entry: SpaceEntry, repoPath: string): Promise<string> {
+    const repo = belowWorkspace(repoPath, "repoPath");
+    await this.leadsOut(entry, rooted(repo));
+    return repo;
   }
 
   async #head(entry: SpaceEntry, repo: string, signal: AbortSignal): Promise<GitHead> {
