@@ -88,7 +88,7 @@ describe("a claimed space", () => {
     await Promise.all([remove("warm-box"), remove("cold-box")]);
   });
 
-  test("reaches nothing before it is claimed, and after that what its own policy says", async () => {
+  test("reaches no more before it is claimed than its template lets, and after that what its own policy says", async () => {
     const server = createServer((_request, response) => response.end("reached"));
     await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
     const address = server.address();

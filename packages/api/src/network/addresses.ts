@@ -16,6 +16,10 @@ export class Addresses {
     this.#next = Math.floor(start * this.#count);
   }
 
+  get free(): number {
+    return this.#count - this.#taken.size;
+  }
+
   /** undefined where all are taken. */
   take(): string | undefined {
     for (let tries = 0; tries < this.#count; tries++) {

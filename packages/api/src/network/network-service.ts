@@ -9,13 +9,18 @@ import type { ReportedDenial } from "./denials.js";
 import { DomainAccess } from "./domain-access.js";
 import { findNetwork, makeNetwork } from "./engine-network.js";
 import { type Firewall, faults, openFirewall } from "./firewall.js";
-import { gatewayPolicy, policyId, policyOf } from "./policy.js";
+import { gatewayPolicy, type NetworkPolicy, policyId, policyOf } from "./policy.js";
 import type { Admission, RuleContext, SpaceNetwork } from "./ruleset.js";
 import type { Findings } from "./scripts.js";
+import { SpareAddresses } from "./spare-addresses.js";
 
 /** How often the rules are looked at where looking costs a few processes, and where it costs a container. */
 const CHECK_MS = 15_000;
 const HELPER_CHECK_MS = 45_000;
+/** After the last address was given out, before others are admitted in advance. */
+const RESTOCK_MS = 300;
+/** So many times what would be admitted in advance must be free. */
+const SPARE_SHARE = 8;
 
 interface Parts {
   engine: Engine;
@@ -58,6 +63,8 @@ export class NetworkService {
   #wanted = new Map<string, Access>();
   #applied = new Map<string, Access>();
   readonly #domains: DomainAccess;
+  readonly #spares = new SpareAddresses();
+  #restocking: NodeJS.Timeout | undefined;
   #serial: Promise<unknown> = Promise.resolve();
   #sync: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -88,6 +95,7 @@ export class NetworkService {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#restocking);
     this.#domains.stop();
   }
 
@@ -99,22 +107,25 @@ export class NetworkService {
   }
 
   /**
-   * An address for a space that is to be made, which reaches nothing before `admit`. It is given back by `release`. A
-   * container that is made for a space to come can have one too, where that space's policy names the same gateway or none.
+   * An address for a space that is to be made, which reaches nothing before `admit`, or what this very policy says. It is
+   * given back by `release`. A container that is made for a space to come can have one too, where that space's policy
+   * names the same gateway or none.
    * Throws `unprocessable` where no policy can be enforced.
    */
   async lease(spec: SpaceSpec): Promise<Link | undefined> {
     const policy = policyOf(spec);
     if (!policy) return undefined;
     const { network, addresses } = await this.#raise();
-    const address = takeFrom(addresses, network);
+    const take = () => takeFrom(addresses, this.#spares, network);
+    const address = policy.allowDomains ? take() : (this.#spares.take(policy) ?? take());
+    this.#restockSoon();
     const link = {
       network: network.name,
       address: `${address}${network.subnet.slice(network.subnet.indexOf("/"))}`,
     };
     if (!policy.allowDomains) return link;
     try {
-      const gateway = this.#domains.gatewayOf(policy) ?? takeFrom(addresses, network);
+      const gateway = this.#domains.gatewayOf(policy) ?? take();
       this.#domains.join(gateway, policy, address);
       this.#wanted.set(gateway, { policy: gatewayPolicy(policy) });
       await this.#synchronize();
@@ -130,8 +141,43 @@ export class NetworkService {
   async admit(spec: SpaceSpec): Promise<void> {
     const policy = policyOf(spec);
     if (!policy || spec.address === undefined) return;
-    this.#wanted.set(bare(spec.address), { policy, gateway: spec.gateway });
+    const admission = { address: bare(spec.address), policy, gateway: spec.gateway };
+    if (isIn(this.#wanted, admission) && isIn(this.#applied, admission)) return;
+    this.#wanted.set(admission.address, { policy, gateway: spec.gateway });
     await this.#synchronize();
+  }
+
+  #restockSoon(): void {
+    clearTimeout(this.#restocking);
+    if (this.#stopped) return;
+    this.#restocking = setTimeout(() => {
+      this.#restock().catch((error: unknown) =>
+        this.parts.log.warn({ err: error }, "could not admit addresses in advance"),
+      );
+    }, RESTOCK_MS).unref();
+  }
+
+  /** Admits some addresses more of the policies that were asked for lately. */
+  async #restock(): Promise<void> {
+    const { addresses } = await this.#raise();
+    for (const address of this.#spares.forgetOld()) this.release(address);
+    const added: [NetworkPolicy, string[]][] = [];
+    for (const { policy, count } of this.#spares.wanting()) {
+      // A small network is for spaces alone.
+      if (addresses.free < SPARE_SHARE * count) continue;
+      const taken = Array.from({ length: count }, () => addresses.take());
+      const there = taken.filter((address) => address !== undefined);
+      for (const address of there) this.#wanted.set(address, { policy });
+      added.push([policy, there]);
+    }
+    if (added.length === 0) return;
+    try {
+      await this.#synchronize();
+    } catch (error) {
+      for (const [, there] of added) for (const address of there) this.release(address);
+      throw error;
+    }
+    for (const [policy, there] of added) this.#spares.add(policy, there);
   }
 
   /** Closes everything to an address that nobody has any more; it is handed out again once that holds. */
@@ -314,8 +360,8 @@ function isIn(accesses: Map<string, Access>, { address, policy, gateway }: Admis
 
 const idOf = ({ policy, gateway = "" }: Access) => `${policyId(policy)} ${gateway}`;
 
-function takeFrom(addresses: Addresses, network: SpaceNetwork): string {
-  const address = addresses.take();
+function takeFrom(addresses: Addresses, spares: SpareAddresses, network: SpaceNetwork): string {
+  const address = addresses.take() ?? spares.takeAny();
   if (address !== undefined) return address;
   throw new ClawdspaceError(
     "insufficient_resources",

@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Engine } from "../engine/engine.js";
@@ -31,8 +32,9 @@ export class ClaimStore {
 
   /** Writes the file of a claim that is about to be made. */
   async write(claim: Claim): Promise<void> {
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
-    await writeFile(this.#file(claim.containerId), JSON.stringify(claim), { mode: 0o600 });
+    // Synchronous, since the create waits for it: a tenth of what going through a thread takes.
+    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+    writeFileSync(this.#file(claim.containerId), JSON.stringify(claim), { mode: 0o600 });
   }
 
   /** Makes the volume that a claimed space is known by; returns whether there was none. */

@@ -6,7 +6,7 @@ import type { Guests } from "../spaces/guests.js";
 import { toHostname } from "../spaces/names.js";
 import { SpaceEntry } from "../spaces/space-entry.js";
 import type { SpaceSpec } from "../spaces/space-spec.js";
-import type { ClaimStore } from "./claim-store.js";
+import type { Claim, ClaimStore } from "./claim-store.js";
 import { setHostname } from "./hostname.js";
 import type { Member } from "./member.js";
 
@@ -41,8 +41,8 @@ export async function claimMember(
     mountpoint: volume.mountpoint,
     spec,
   };
-  if (!(await claims.name(claim))) throw new Error("there is a volume of that name already");
   await allDone([
+    nameVolume(claims, claim),
     claims.write(claim),
     network.admit(spec),
     setHostname(details, toHostname(name)),
@@ -54,6 +54,10 @@ export async function claimMember(
   // What the engine tells of the time before is about the pool.
   entry.setState("running");
   return entry;
+}
+
+async function nameVolume(claims: ClaimStore, claim: Claim): Promise<void> {
+  if (!(await claims.name(claim))) throw new Error("there is a volume of that name already");
 }
 
 /** Wakes the container, and hears from its guest agent that it is there. */

@@ -14,7 +14,7 @@ export interface MemberParts extends BuildParts {
   leftovers: Leftovers;
 }
 
-/** A started container that waits to become a space. It reaches nothing, since its address was never admitted. */
+/** A started container that waits to become a space. It reaches what its shape was last asked for with, and runs nothing of anybody's. */
 export interface Member {
   id: string;
   /** The container's name. */
@@ -44,10 +44,13 @@ export async function makeMember(
     const spec = { ...blueprint.spec, ...(link ? { address: link.address } : {}) };
     const container = toContainerSpec(spec, { ...blueprint, identity, network: link?.network });
     const { source, labels } = identity.workspace;
+    const admitted = network.admit(spec);
+    admitted.catch(() => {});
     const volume = await engine.createVolume(source, labels);
     await buildContainer(parts, { ...blueprint, spec }, container, (made) => {
       id = made;
     });
+    await admitted;
     if (id === undefined) throw new Error("the engine made no container");
     const details = await engine.inspectContainer(id);
     const member = {

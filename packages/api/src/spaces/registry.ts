@@ -48,6 +48,8 @@ export class SpaceRegistry {
   readonly #others: ((event: EngineEvent) => void)[] = [];
   /** The state that listeners know of: a change is told once, by the event or by the listing that shows it first. */
   readonly #told = new WeakMap<SpaceEntry, ContainerState>();
+  /** Containers that who makes them will put in as soon as they have their names. */
+  readonly #awaited = new Set<string>();
   #connected: () => Promise<void> = async () => {};
   #following = false;
   #refreshing: Promise<void> | undefined;
@@ -137,8 +139,15 @@ export class SpaceRegistry {
     return this.#entries.get(entry.name) === entry;
   }
 
+  /** Leaves a container that gets the name of a space alone until `put` or the returned function is called. */
+  await(containerId: string): () => void {
+    this.#awaited.add(containerId);
+    return () => this.#awaited.delete(containerId);
+  }
+
   /** Takes in a space that has just been made. */
   put(entry: SpaceEntry): void {
+    this.#awaited.delete(entry.id);
     this.#take(entry);
     this.#tell("created", entry, entry.createdAt);
   }
@@ -224,7 +233,8 @@ export class SpaceRegistry {
 
   async #apply(event: EngineEvent): Promise<void> {
     const entry = this.#byId.get(event.containerId);
-    if (event.action === "rename" && !entry) return await this.#adopt(event.containerId);
+    if (event.action === "rename" && !entry && !this.#awaited.has(event.containerId))
+      return await this.#adopt(event.containerId);
     if (!entry) {
       for (const listener of this.#others) listener(event);
       return;

@@ -8,6 +8,7 @@ import type { Blueprint, Blueprints } from "./blueprint.js";
 import { type BuildParts, buildContainer } from "./build-container.js";
 import { toContainerSpec } from "./container-spec.js";
 import type { Furnish, MakeOptions } from "./create-options.js";
+import { meetEarly } from "./meet-early.js";
 import { LABEL, spaceIdentity } from "./names.js";
 import type { SpaceRegistry } from "./registry.js";
 import { SpaceEntry } from "./space-entry.js";
@@ -128,12 +129,14 @@ export class SpaceMaker {
       const admitted = network.admit(spec);
       admitted.catch(() => {});
       const container = toContainerSpec(spec, { ...blueprint, identity, network: link?.network });
+      let inspect = () => engine.inspectContainer(made.id ?? "");
       await buildContainer(this.parts, { ...blueprint, spec }, container, (id) => {
         made.id = id;
         options.signal.throwIfAborted();
+        if (spec.guest) inspect = meetEarly(this.parts, { id, name });
       });
       await admitted;
-      const details = await engine.inspectContainer(made.id ?? "");
+      const details = await inspect();
       const entry = new SpaceEntry(name, details.id, spec, details.createdAt, "running");
       entry.learn(details);
       return { entry, furnish };
@@ -147,7 +150,7 @@ export class SpaceMaker {
     { signal }: MakeOptions,
     make: () => Promise<{ entry: SpaceEntry; furnish: (entry: SpaceEntry) => Promise<void> }>,
   ): Promise<SpaceEntry> {
-    const { engine, names, registry, network, disks, leftovers, log } = this.parts;
+    const { engine, names, registry, network, disks, guests, leftovers, log } = this.parts;
     const { forget, end } = await leftovers.creating(made.createId);
     try {
       signal.throwIfAborted();
@@ -156,12 +159,17 @@ export class SpaceMaker {
       signal.throwIfAborted();
       await furnish(entry);
       signal.throwIfAborted();
-      await engine.renameContainer(entry.id, names.container(name));
+      const arrived = registry.await(entry.id);
+      await engine.renameContainer(entry.id, names.container(name)).catch((error: unknown) => {
+        arrived();
+        throw error;
+      });
       registry.put(entry);
       await forget();
       return entry;
     } catch (error) {
       if (made.entry) registry.drop(made.entry);
+      else if (made.id) guests.close({ id: made.id });
       await leftovers.undo(made.id, made.createId).then(forget, (cause: unknown) => {
         log.error({ err: cause, space: name }, "a failed create could not be undone yet");
       });

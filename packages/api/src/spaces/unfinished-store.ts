@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 
@@ -27,10 +28,11 @@ export class UnfinishedStore {
   async add(record: Unfinished): Promise<() => Promise<void>> {
     const file = `${randomUUID()}.json`;
     this.#own.add(file);
-    await mkdir(this.folder, { recursive: true });
-    await writeFile(join(this.folder, file), JSON.stringify(record));
+    mkdirSync(this.folder, { recursive: true });
+    // Synchronous, since every create waits for it: to the page cache it takes a tenth of what going through a thread does.
+    writeFileSync(join(this.folder, file), JSON.stringify(record));
     return async () => {
-      await rm(join(this.folder, file), { force: true });
+      rmSync(join(this.folder, file), { force: true });
       this.#own.delete(file);
     };
   }

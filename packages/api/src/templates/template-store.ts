@@ -20,6 +20,7 @@ const SHIPPED_MARK = ".shipped";
 /** The templates of this node: one YAML file each in a folder that people edit, kept as they wrote it. */
 export class TemplateStore {
   readonly #lock = new KeyedLock();
+  #fallback: { yaml: string; template: Template } | undefined;
 
   /** @param folder is made, with the shipped templates in it, by `prepare`. */
   constructor(private readonly folder: string) {}
@@ -56,8 +57,13 @@ export class TemplateStore {
 
   /** What a space gets that names no template: the one called "default", or, where that was deleted, the shipped one. */
   async fallback(): Promise<Template> {
-    const yaml = await this.#read(DEFAULT_TEMPLATE + EXTENSION);
-    return toNamed(DEFAULT_TEMPLATE, yaml ?? SHIPPED_TEMPLATES[DEFAULT_TEMPLATE] ?? "");
+    const found = await this.#read(DEFAULT_TEMPLATE + EXTENSION);
+    const yaml = found ?? SHIPPED_TEMPLATES[DEFAULT_TEMPLATE] ?? "";
+    // Every create comes by here, and the text is hardly ever another.
+    if (this.#fallback?.yaml !== yaml) {
+      this.#fallback = { yaml, template: toNamed(DEFAULT_TEMPLATE, yaml) };
+    }
+    return structuredClone(this.#fallback.template);
   }
 
   /** A template as its author wrote it, valid or not. Throws `not_found`. */
