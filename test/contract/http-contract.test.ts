@@ -84,7 +84,8 @@ describe("health and system", () => {
   test("health says ok and the version", async () => {
     const { status, body } = await ask(daemon, "GET", "/api/health");
     expect(status).toBe(200);
-    expect(body).toEqual({ status: "ok", version: expect.stringMatching(/^\d+\.\d+\.\d+/) });
+    const version = expect.stringMatching(/^\d+\.\d+\.\d+/);
+    expect(body).toEqual({ status: "ok", version, engine: "ok" });
   });
 
   test("system tells of the node", async () => {

@@ -12,6 +12,8 @@ export class EngineProxy {
   /** Called with each request's method and path before the engine gets it, and with `true` before its answer is passed on. */
   onRequest: (request: string, answered: boolean) => Promise<void> | void = () => {};
   #server: Server | undefined;
+  #goOn = () => {};
+  #hanging = new Promise<void>((resolve) => (this.#goOn = resolve));
 
   private constructor(private readonly folder: string) {}
 
@@ -38,6 +40,18 @@ export class EngineProxy {
     for (const socket of this.#sockets) socket.destroy();
     await closed;
     await rm(this.#path, { force: true });
+  }
+
+  /** Takes connections and requests, and answers nothing, like an engine that hangs. What is connected hangs too. */
+  hang(): void {
+    this.onRequest = () => this.#hanging;
+  }
+
+  /** Goes on with everything that hung. */
+  resume(): void {
+    this.onRequest = () => {};
+    this.#goOn();
+    this.#hanging = new Promise((resolve) => (this.#goOn = resolve));
   }
 
   /** Takes connections again. */

@@ -106,7 +106,7 @@ export async function buildApp(
   });
   await app.register(swaggerUi, { routePrefix: "/api/docs" });
   await app.register(websocket, { options: { maxPayload: MAX_WEBSOCKET_FRAME_BYTES } });
-  await app.register(healthRoutes, { prefix: "/api" });
+  await app.register(healthRoutes(services), { prefix: "/api" });
   app.get("/api/openapi.json", { schema: { hide: true } }, () => app.swagger());
   auditRequests(app, { recorder: services.recorder, envOf: services.envOf });
   const authenticator = new Authenticator(

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { LabelsSchema, NodeNameSchema, parseSize, sizeSchema } from "@clawdspace/protocol";
 import { z } from "zod";
 import { parseRetention, type Retention } from "./audit/retention.js";
+import { ENGINE_TIMEOUT_MS } from "./engine/deadlines.js";
 
 /** Where the packages lie side by side. A daemon that is packed otherwise is told by CLAWDSPACE_WEB_DIR. */
 const WEB_DIR = fileURLToPath(new URL("../../web/dist", import.meta.url));
@@ -111,6 +112,7 @@ const EnvironmentSchema = z.object({
   CLAWDSPACE_WEB_DIR: z.string().min(1).optional(),
   CLAWDSPACE_GUEST: z.enum(["on", "off"]).default("on"),
   DOCKER_HOST: z.string().min(1).default("unix:///var/run/docker.sock"),
+  CLAWDSPACE_ENGINE_TIMEOUT_MS: z.coerce.number().int().min(100).default(ENGINE_TIMEOUT_MS),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
   XDG_CONFIG_HOME: z.string().optional(),
 });
@@ -164,6 +166,8 @@ export interface Config {
   /** Whether spaces get the guest agent; off, commands run as execs of the engine. */
   guest: boolean;
   dockerHost: string;
+  /** What an ordinary call of the engine may take. */
+  engineTimeoutMs: number;
   logLevel: string;
 }
 
@@ -220,6 +224,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     webDir: resolve(env.CLAWDSPACE_WEB_DIR ?? WEB_DIR),
     guest: env.CLAWDSPACE_GUEST === "on",
     dockerHost: env.DOCKER_HOST,
+    engineTimeoutMs: env.CLAWDSPACE_ENGINE_TIMEOUT_MS,
     logLevel: env.LOG_LEVEL,
   };
 }

@@ -23,7 +23,7 @@ process.on("unhandledRejection", (error) => log.error({ err: error }, "unhandled
 const kept = config.apiKey ? undefined : await loadApiKey(config.configDir);
 const services = createServices(
   config,
-  new DockerEngine(config.dockerHost),
+  new DockerEngine(config.dockerHost, config.engineTimeoutMs),
   log,
   config.apiKey ?? kept?.key ?? "",
 );

@@ -67,6 +67,7 @@ import { SpaceService } from "./spaces/space-service.js";
 import { resolveSpec } from "./spaces/space-spec.js";
 import { SpecReader } from "./spaces/spec-reader.js";
 import { UnfinishedStore } from "./spaces/unfinished-store.js";
+import { EngineHealth } from "./system/engine-health.js";
 import { Sampler } from "./system/sampler.js";
 import { StatsService } from "./system/stats-service.js";
 import { SystemService } from "./system/system-service.js";
@@ -104,6 +105,7 @@ export interface Services {
   previews: Previews;
   stats: StatsService;
   system: SystemService;
+  engineHealth: EngineHealth;
   recorder: Recorder;
   events: EventBus;
   metrics: Metrics;
@@ -156,6 +158,7 @@ export function createServices(
     specs,
   });
   const system = new SystemService(engine, config.dataDir);
+  const engineHealth = new EngineHealth(engine);
   const commands = new CommandRunner(hosts);
   const git = new GitService(new GitRunner(commands), async (entry, path) =>
     mustLieInside(await access.of(entry), WorkspacePath.fromBytes(Buffer.from(path), "repoPath")),
@@ -320,6 +323,7 @@ export function createServices(
     ),
     stats,
     system,
+    engineHealth,
     recorder,
     events,
     metrics,
@@ -345,7 +349,9 @@ export function createServices(
       await templates.prepare();
       await activity.load();
       await disks.start();
-      await network.start();
+      // The rules are looked at before anything is served; an engine that does not answer holds up nobody.
+      const looked = network.start();
+      if (await engineHealth.answers()) await looked;
       registry.onConnected(async () => {
         await network.check();
         await tidy();

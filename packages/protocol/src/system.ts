@@ -1,6 +1,13 @@
 import * as z from "zod";
 
-export const HealthSchema = z.object({ status: z.literal("ok"), version: z.string() });
+export const HealthSchema = z.object({
+  status: z.literal("ok").describe("The daemon serves"),
+  version: z.string(),
+  engine: z
+    .enum(["ok", "unreachable"])
+    .optional()
+    .describe("Whether the container engine answers, without which most requests are 503"),
+});
 
 const gpu = {
   gpu: z.boolean(),

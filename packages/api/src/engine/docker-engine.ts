@@ -2,7 +2,9 @@ import type { IncomingMessage } from "node:http";
 import { type Duplex, Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import Docker from "dockerode";
+import { Deadlines, ENGINE_TIMEOUT_MS } from "./deadlines.js";
 import { demux } from "./demux.js";
+import { abortedBy } from "./docker-client.js";
 import { connectOptions } from "./docker-host.js";
 import {
   toCreateOptions,
@@ -51,15 +53,24 @@ const NEVER_TYPED = Array.from({ length: 12 }, (_, index) =>
 export class DockerEngine implements Engine {
   readonly #docker: Docker;
   readonly #gate = new ExecGate();
+  readonly #deadlines: Deadlines;
 
-  /** @param dockerHost as in DOCKER_HOST: unix://PATH, tcp://HOST:PORT, or a socket's path. Throws `EngineError` on any other. */
-  constructor(dockerHost: string) {
+  /**
+   * @param dockerHost as in DOCKER_HOST: unix://PATH, tcp://HOST:PORT, or a socket's path. Throws `EngineError` on any other.
+   * @param timeoutMs what an ordinary call may take before it fails with `unavailable`.
+   */
+  constructor(dockerHost: string, timeoutMs = ENGINE_TIMEOUT_MS) {
     this.#docker = new Docker(connectOptions(dockerHost));
+    this.#deadlines = new Deadlines(timeoutMs);
+  }
+
+  async ping(withinMs: number) {
+    await this.#call("Asking whether the engine is there", (docker) => docker.ping(), withinMs);
   }
 
   async info() {
-    const [info, version] = await call("Asking the engine for its state", () =>
-      Promise.all([this.#docker.info(), this.#docker.version()]),
+    const [info, version] = await this.#call("Asking the engine for its state", (docker) =>
+      Promise.all([docker.info(), docker.version()]),
     );
     return {
       version: version.Version,
@@ -79,111 +90,115 @@ export class DockerEngine implements Engine {
   }
 
   async listContainers(labels: Record<string, string>) {
-    const found = await call("Listing containers", () =>
-      this.#docker.listContainers({ all: true, filters: labelFilter(labels) }),
+    const found = await this.#call("Listing containers", (docker) =>
+      docker.listContainers({ all: true, filters: labelFilter(labels) }),
     );
     return found.map(toSummary);
   }
 
   async inspectContainer(ref: string) {
     return toDetails(
-      await call("Inspecting a container", () => this.#docker.getContainer(ref).inspect()),
+      await this.#call("Inspecting a container", (docker) => docker.getContainer(ref).inspect()),
     );
   }
 
   async createContainer(spec: ContainerSpec) {
-    const created = await call("Creating the container", () =>
-      this.#docker.createContainer(toCreateOptions(spec)),
+    const created = await this.#slow("Creating the container", (docker) =>
+      docker.createContainer(toCreateOptions(spec)),
     );
     return created.id;
   }
 
   async startContainer(id: string) {
-    await call("Starting the container", () =>
-      unlessStatus(304, this.#docker.getContainer(id).start()),
+    await this.#slow("Starting the container", (docker) =>
+      unlessStatus(304, docker.getContainer(id).start()),
     );
   }
 
   async stopContainer(id: string, graceSeconds: number) {
-    await call("Stopping the container", () =>
-      unlessStatus(304, this.#docker.getContainer(id).stop({ t: graceSeconds })),
+    await this.#call(
+      "Stopping the container",
+      (docker) => unlessStatus(304, docker.getContainer(id).stop({ t: graceSeconds })),
+      this.#deadlines.slowMs + graceSeconds * 1000,
     );
   }
 
   async pauseContainer(id: string) {
-    await call("Pausing the container", () =>
-      this.#gate.pause(id, () => this.#docker.getContainer(id).pause()),
+    await this.#slow("Pausing the container", (docker) =>
+      this.#gate.pause(id, () => docker.getContainer(id).pause()),
     );
   }
 
   async unpauseContainer(id: string) {
-    await call("Unpausing the container", () => this.#docker.getContainer(id).unpause());
+    await this.#slow("Unpausing the container", (docker) => docker.getContainer(id).unpause());
   }
 
   async removeContainer(id: string) {
-    await call("Removing the container", () =>
-      unlessStatus(404, this.#docker.getContainer(id).remove({ force: true, v: true })),
+    await this.#slow("Removing the container", (docker) =>
+      unlessStatus(404, docker.getContainer(id).remove({ force: true, v: true })),
     );
   }
 
   async renameContainer(id: string, name: string) {
-    await call("Naming the container", () => this.#docker.getContainer(id).rename({ name }));
+    await this.#call("Naming the container", (docker) => docker.getContainer(id).rename({ name }));
   }
 
   async updateLimits(id: string, limits: Limits) {
-    await call("Setting the container's limits", () =>
-      this.#docker.getContainer(id).update(toLimits(limits)),
+    await this.#slow("Setting the container's limits", (docker) =>
+      docker.getContainer(id).update(toLimits(limits)),
     );
   }
 
   async listVolumes(labels: Record<string, string>) {
-    const { Volumes } = await call("Listing volumes", () =>
-      this.#docker.listVolumes({ filters: JSON.stringify(labelFilter(labels)) }),
+    const { Volumes } = await this.#call("Listing volumes", (docker) =>
+      docker.listVolumes({ filters: JSON.stringify(labelFilter(labels)) }),
     );
     return (Volumes ?? []).map(toVolume);
   }
 
   async findVolume(name: string) {
-    const volume = await call("Inspecting the volume", () =>
-      unlessStatus(404, this.#docker.getVolume(name).inspect()),
+    const volume = await this.#call("Inspecting the volume", (docker) =>
+      unlessStatus(404, docker.getVolume(name).inspect()),
     );
     return volume && toVolume(volume);
   }
 
   async createVolume(name: string, labels: Record<string, string>, folder?: string) {
     const DriverOpts = folder ? { type: "none", o: "bind", device: folder } : {};
-    return await call("Creating the volume", async () => {
-      const volume = await this.#docker.createVolume({ Name: name, Labels: labels, DriverOpts });
-      return toVolume(await this.#docker.getVolume(volume.name).inspect());
+    return await this.#slow("Creating the volume", async (docker) => {
+      const volume = await docker.createVolume({ Name: name, Labels: labels, DriverOpts });
+      return toVolume(await docker.getVolume(volume.name).inspect());
     });
   }
 
   async removeVolume(name: string) {
-    await call("Removing the volume", () =>
-      unlessStatus(404, this.#docker.getVolume(name).remove()),
+    await this.#slow("Removing the volume", (docker) =>
+      unlessStatus(404, docker.getVolume(name).remove()),
     );
   }
 
   async findNetwork(name: string) {
-    const network = await call("Inspecting the network", () =>
-      unlessStatus(404, this.#docker.getNetwork(name).inspect()),
+    const network = await this.#call("Inspecting the network", (docker) =>
+      unlessStatus(404, docker.getNetwork(name).inspect()),
     );
     return network && toNetwork(network);
   }
 
   async createNetwork(spec: NetworkSpec) {
-    await call("Creating the network", () => this.#docker.createNetwork(toNetworkOptions(spec)));
+    await this.#slow("Creating the network", (docker) =>
+      docker.createNetwork(toNetworkOptions(spec)),
+    );
   }
 
   async removeNetwork(name: string) {
-    await call("Removing the network", () =>
-      unlessStatus(404, this.#docker.getNetwork(name).remove()),
+    await this.#slow("Removing the network", (docker) =>
+      unlessStatus(404, docker.getNetwork(name).remove()),
     );
   }
 
   async reconnect(containerId: string, network: string, address: string) {
-    await call("Attaching the container to its network", async () => {
-      const found = this.#docker.getNetwork(network);
+    await this.#slow("Attaching the container to its network", async (docker) => {
+      const found = docker.getNetwork(network);
       await found.disconnect({ Container: containerId, Force: true });
       await found.connect({
         Container: containerId,
@@ -194,8 +209,8 @@ export class DockerEngine implements Engine {
 
   async findImage(ref: string) {
     checkReference(ref);
-    const image = await call("Inspecting the image", () =>
-      unlessStatus(404, this.#docker.getImage(ref).inspect()),
+    const image = await this.#call("Inspecting the image", (docker) =>
+      unlessStatus(404, docker.getImage(ref).inspect()),
     );
     return image && { id: image.Id, arch: image.Architecture, labels: image.Config?.Labels ?? {} };
   }
@@ -203,10 +218,11 @@ export class DockerEngine implements Engine {
   async pullImage(ref: string, onProgress: (progress: PullProgress) => void, signal?: AbortSignal) {
     checkReference(ref);
     const tagged = /[:@][^/]*$/.test(ref) ? ref : `${ref}:latest`;
-    const stream = await call(`Pulling ${ref}`, () =>
-      this.#docker.pull(tagged, { abortSignal: signal }),
-    );
-    for await (const line of jsonLines(stream as Readable)) {
+    const what = `Pulling ${ref}`;
+    const start = (docker: Docker) => docker.pull(tagged, { abortSignal: signal });
+    const stream = (await this.#call(what, start, this.#deadlines.silentMs)) as Readable;
+    const lines = this.#deadlines.spoken(what, jsonLines(stream), () => stream.destroy());
+    for await (const line of lines) {
       const { status, id, error, progressDetail } = line as {
         status?: string;
         id?: string;
@@ -222,15 +238,18 @@ export class DockerEngine implements Engine {
     const { value, settled } = await this.#gate.start(id, () => this.#startExec(id, spec));
     const { exec, socket } = value;
     socket.once("close", settled);
-    if (spec.pty) await exec.resize({ w: spec.pty.cols, h: spec.pty.rows }).catch(() => {});
+    const resize = (cols: number, rows: number) =>
+      this.#call("Resizing the terminal", (docker) =>
+        docker.getExec(exec.id).resize({ w: cols, h: rows }),
+      );
+    if (spec.pty) await resize(spec.pty.cols, spec.pty.rows).catch(() => {});
     return {
       id: exec.id,
       output: spec.pty ? untagged(socket) : demux(socket),
       stdin: socket,
-      resize: (cols, rows) =>
-        call("Resizing the terminal", () => exec.resize({ w: cols, h: rows })),
+      resize,
       inspect: async () => {
-        const state = await call("Inspecting the exec", () => exec.inspect());
+        const state = await this.#inspectExec(exec.id);
         if (hasBegun(state)) settled();
         return { running: state.Running, exitCode: state.ExitCode ?? undefined, pid: state.Pid };
       },
@@ -240,8 +259,8 @@ export class DockerEngine implements Engine {
 
   async #startExec(id: string, spec: EngineExecSpec) {
     const tty = spec.pty !== undefined;
-    const exec = await call("Creating the exec", () =>
-      this.#docker.getContainer(id).exec({
+    const exec = await this.#call("Creating the exec", (docker) =>
+      docker.getContainer(id).exec({
         Cmd: spec.argv,
         Env: Object.entries(spec.env).map(([key, value]) => `${key}=${value}`),
         WorkingDir: spec.cwd,
@@ -253,19 +272,23 @@ export class DockerEngine implements Engine {
         ...(tty ? { DetachKeys: NEVER_TYPED } : {}),
       }),
     );
-    const socket = await call("Starting the exec", () =>
-      exec.start({ hijack: true, stdin: spec.stdin, Tty: tty }),
+    const socket = await this.#call("Starting the exec", (docker) =>
+      docker.getExec(exec.id).start({ hijack: true, stdin: spec.stdin, Tty: tty }),
     );
     socket.on("error", () => {});
     const begun = async () => {
-      while (!hasBegun(await exec.inspect())) await delay(EXEC_POLL_MS);
+      while (!hasBegun(await this.#inspectExec(exec.id))) await delay(EXEC_POLL_MS);
     };
     return { value: { exec, socket }, begun };
   }
 
+  async #inspectExec(id: string) {
+    return await this.#call("Inspecting the exec", (docker) => docker.getExec(id).inspect());
+  }
+
   async attach(id: string, signal?: AbortSignal): Promise<AttachedStreams> {
-    const socket = (await call("Attaching to the container", () =>
-      this.#docker.getContainer(id).attach({
+    const socket = (await this.#call("Attaching to the container", (docker) =>
+      docker.getContainer(id).attach({
         stream: true,
         hijack: true,
         stdin: true,
@@ -282,8 +305,8 @@ export class DockerEngine implements Engine {
   }
 
   async statPath(id: string, path: string) {
-    const container = this.#docker.getContainer(id);
-    const head = await call("Looking at a path", async () => {
+    const head = await this.#call("Looking at a path", async (docker) => {
+      const container = docker.getContainer(id);
       try {
         return await unlessStatus(404, container.infoArchive({ path }));
       } catch (error) {
@@ -299,22 +322,22 @@ export class DockerEngine implements Engine {
   }
 
   async readArchive(id: string, path: string) {
-    const stream = await call("Reading a path", () =>
-      this.#docker.getContainer(id).getArchive({ path }),
+    const stream = await this.#call("Reading a path", (docker) =>
+      docker.getContainer(id).getArchive({ path }),
     );
     return stream as Readable;
   }
 
   async writeArchive(id: string, folder: string, tar: Readable | Buffer) {
-    await call("Writing to a folder", () =>
-      this.#docker.getContainer(id).putArchive(tar, { path: folder, noOverwriteDirNonDir: "1" }),
+    await this.#slow("Writing to a folder", (docker) =>
+      docker.getContainer(id).putArchive(tar, { path: folder, noOverwriteDirNonDir: "1" }),
     );
   }
 
   async stats(id: string) {
     return toStats(
-      await call("Reading statistics", () =>
-        this.#docker.getContainer(id).stats({ stream: false, "one-shot": true }),
+      await this.#call("Reading statistics", (docker) =>
+        docker.getContainer(id).stats({ stream: false, "one-shot": true }),
       ),
     );
   }
@@ -325,28 +348,41 @@ export class DockerEngine implements Engine {
     signal: AbortSignal,
   ): AsyncGenerator<EngineEvent> {
     try {
-      const stream = await this.#docker.getEvents({
-        since: Math.floor(since.getTime() / 1000),
-        filters: { type: ["container"], ...labelFilter(labels) },
-        abortSignal: signal,
-      });
+      const stream = await this.#call("Listening to events", (docker) =>
+        docker.getEvents({
+          since: Math.floor(since.getTime() / 1000),
+          filters: { type: ["container"], ...labelFilter(labels) },
+          abortSignal: signal,
+        }),
+      );
       for await (const line of jsonLines(stream as Readable)) yield toEvent(line);
     } catch (cause) {
       if (!signal.aborted) throw toEngineError("Listening to events", cause);
     }
   }
+
+  /** Runs one or a few requests that are aborted at the deadline, and names failures by what was tried. */
+  async #call<T>(
+    what: string,
+    request: (docker: Docker) => Promise<T>,
+    ms = this.#deadlines.quickMs,
+  ): Promise<T> {
+    try {
+      return await this.#deadlines.within(ms, what, (signal) =>
+        request(abortedBy(this.#docker, signal)),
+      );
+    } catch (cause) {
+      throw toEngineError(what, cause);
+    }
+  }
+
+  async #slow<T>(what: string, request: (docker: Docker) => Promise<T>): Promise<T> {
+    return await this.#call(what, request, this.#deadlines.slowMs);
+  }
 }
 
 /** Whether the engine has started an exec's command, or has given up on it. */
 const hasBegun = (state: Docker.ExecInspectInfo) => state.Pid > 0 || !state.Running;
-
-async function call<T>(what: string, request: () => Promise<T>): Promise<T> {
-  try {
-    return await request();
-  } catch (cause) {
-    throw toEngineError(what, cause);
-  }
-}
 
 async function unlessStatus<T>(status: number, request: Promise<T>): Promise<T | undefined> {
   try {

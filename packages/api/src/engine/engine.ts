@@ -2,6 +2,8 @@ import type { Readable, Writable } from "node:stream";
 
 /** What we ask of a container engine, in our own types: Docker's today, another's behind the same interface. */
 export interface Engine {
+  /** Resolves where the engine answers within so many milliseconds. Throws `unavailable`. */
+  ping(withinMs: number): Promise<void>;
   /** What the engine says of itself and of its node. */
   info(): Promise<EngineInfo>;
 
@@ -92,7 +94,7 @@ export interface Engine {
 
 export type EngineErrorKind = "not_found" | "conflict" | "invalid" | "unavailable" | "failed";
 
-/** A failure of the engine; `unavailable` says that it could not be reached at all. */
+/** A failure of the engine; `unavailable` says that it could not be reached at all, or did not answer in time. */
 export class EngineError extends Error {
   override readonly name = "EngineError";
   constructor(

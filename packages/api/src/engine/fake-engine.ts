@@ -87,6 +87,10 @@ export class FakeEngine implements Engine {
     await rm(this.folder, { recursive: true, force: true });
   }
 
+  async ping(): Promise<void> {
+    await this.#enter("ping");
+  }
+
   async info(): Promise<EngineInfo> {
     await this.#enter("info");
     const all = [...this.#containers.values()];
