@@ -38,6 +38,13 @@ describe("onFull", () => {
     expect(result.dropped).toBe(0);
   });
 
+  test("block goes on as its reader reads, however small the ring", async () => {
+    const { id } = await connection.start({ ...FIVE_MIB, onFull: "block", ringBytes: 16_384 });
+    const result = await collect(connection.output(id, 0));
+    expect(result.stdout.length).toBe(5 * MIB);
+    expect(result.dropped).toBe(0);
+  });
+
   test("drop lets the oldest give way and says how much", async () => {
     const { id } = await connection.start({ ...FIVE_MIB, onFull: "drop" });
     await until("it has ended", async () => (await info(id)).exit !== undefined);
@@ -78,7 +85,7 @@ test("an offset that does not exist is refused", async () => {
 test("stdout and stderr keep their order, however often they take turns", async () => {
   const script =
     "i=0; while [ $i -lt 6000 ]; do echo $i; i=$((i+1)); echo $i >&2; i=$((i+1)); done";
-  const { id, output } = connection.run(shell(script));
+  const { id, output } = connection.run({ ...shell(script), onFull: "follow" });
   const live = await collect(output);
   const again = await collect(connection.output(id, 0));
   expect(again.stdout.equals(live.stdout)).toBe(true);

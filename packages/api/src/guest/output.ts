@@ -9,6 +9,8 @@ import { LARGEST_WINDOW } from "./window-budget.js";
 const STDOUT = 1;
 const STDERR = 2;
 const DROPPED = 3;
+/** How long a reader that has taken all there was waits before it says so. */
+const CREDIT_DELAY_MS = 2;
 
 type Waiting = {
   resolve: (result: IteratorResult<GuestOutput>) => void;
@@ -35,6 +37,8 @@ export class OutputReader implements AsyncIterableIterator<GuestOutput> {
   #session: GuestSession | undefined;
   #stream = 0;
   #cancel = (): void => {};
+
+  #creditTimer: NodeJS.Timeout | undefined;
 
   readonly #wanted: number;
 
@@ -95,6 +99,10 @@ export class OutputReader implements AsyncIterableIterator<GuestOutput> {
       return Promise.reject(error);
     }
     if (this.#over) return Promise.resolve({ value: undefined, done: true });
+    // A ring can be full of less than what credit is given for: its process would wait for us, and we for it.
+    if (this.#consumed > this.#credited) {
+      this.#creditTimer ??= setTimeout(() => this.#credit(), CREDIT_DELAY_MS);
+    }
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
@@ -182,12 +190,18 @@ export class OutputReader implements AsyncIterableIterator<GuestOutput> {
     waiting.resolve({ value: item, done: false });
   }
 
-  /** Tells the guest what may be sent next, in quarters of the window. */
+  /** Tells the guest what may be sent next, in eighths of the window. */
   #consume(item: GuestOutput): void {
     if (item.type === "exit") return;
     this.#consumed = item.offset + (item.type === "dropped" ? item.bytes : item.data.length);
     const due = item.type === "dropped" || this.#consumed - this.#credited >= this.#window / 8;
-    if (!due || !this.#session || this.#consumed <= this.#credited) return;
+    if (due) this.#credit();
+  }
+
+  #credit(): void {
+    clearTimeout(this.#creditTimer);
+    this.#creditTimer = undefined;
+    if (!this.#session || this.#consumed <= this.#credited) return;
     this.#credited = this.#consumed;
     this.#limit = Math.max(this.#limit, this.#consumed + this.#window);
     this.#session.credit(this.#stream, this.#consumed);
@@ -197,6 +211,7 @@ export class OutputReader implements AsyncIterableIterator<GuestOutput> {
     if (this.#over) return;
     this.#over = true;
     this.#session = undefined;
+    clearTimeout(this.#creditTimer);
     this.#cancel();
     this.#link.budget.give(this.#window);
     this.#signal?.removeEventListener("abort", this.#abort);
