@@ -13,6 +13,9 @@ const CLI = resolve(import.meta.dirname, "../../packages/cli/build/package/dist/
 const PNG =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
+const GIT_REPOSITORY =
+  "git init -q repo && cd repo && git config user.name a && git config user.email a@b.c && echo 1 > f";
+
 let daemon: Daemon;
 const clients: Client[] = [];
 
@@ -95,6 +98,26 @@ describe.each([
     const names = await call(client, "search_files", { space: "box", glob: "*.txt" });
     expect(JSON.stringify(names.structuredContent)).toContain("/notes/a.txt");
 
+    await call(client, "create_directory", { space: "box", path: "/kept" });
+    await call(client, "copy_file", { space: "box", from: "/notes/a.txt", to: "/kept/a.txt" });
+    const moved = { space: "box", from: "/kept/a.txt", to: "/kept/b.txt" };
+    await call(client, "move_file", moved);
+    expect(textOf(await call(client, "read_file", { space: "box", path: "/kept/b.txt" }))).toBe(
+      "one\n2\n",
+    );
+    await call(client, "delete_file", { space: "box", path: "/kept", recursive: true });
+
+    await call(client, "run_command", { space: "box", command: GIT_REPOSITORY });
+    const repository = { space: "box", repoPath: "/repo" };
+    const status = async () =>
+      (await call(client, "git_status", repository)).structuredContent as object;
+    expect(await status()).toMatchObject({ clean: false, files: [{ path: "f" }] });
+    await call(client, "git_commit", { ...repository, message: "one" });
+    await call(client, "git_checkout", { ...repository, ref: "side", create: true });
+    expect(await status()).toMatchObject({ clean: true, branch: "side" });
+    await call(client, "delete_file", { space: "box", path: "/repo", recursive: true });
+    expect((await call(client, "list_nodes", {})).structuredContent).toMatchObject({ nodes: [{}] });
+
     const { resourceTemplates } = await client.listResourceTemplates();
     expect(resourceTemplates[0]?.uriTemplate).toContain("clawdspace://");
     const { contents } = await client.readResource({ uri: "clawdspace://box/notes/a.txt" });
@@ -138,6 +161,10 @@ describe.each([
     expect(await failed("run_command", { space: "box" })).toContain("command");
     expect(await failed("no_such_tool", {})).toContain("no_such_tool");
     expect(await failed("create_space", { name: "bad name!" })).toContain("name");
+    const gpu = { ids: ["GPU-none"], kind: "nvidia" };
+    expect(await failed("create_space", { name: "fast", gpu })).toMatch(/GPU/);
+    expect(await failed("git_pull", { space: "box", repoPath: "/none" })).toContain("not_found");
+    expect(await failed("git_clone", { space: "box", url: "ftp://x" })).toContain("https://");
     expect(await failed("read_file", { space: "box", path: "/../etc/passwd" })).toContain("path");
     expect(await failed("read_file", { space: "box", path: "/none" })).toContain("not_found");
     await call(client, "run_command", { space: "box", command: "head -c 99 /dev/zero > zeros" });
@@ -156,8 +183,11 @@ const sleepers = async () => {
   return body.stdout as string;
 };
 
-test("two clients at once, each with its own spaces, processes and images", async () => {
-  const [one, two] = await Promise.all([connect(byHttp()), connect(byHttp())]);
+test.each([
+  ["streamable HTTP", byHttp],
+  ["stdio", byStdio],
+])("two clients at once by %s, each with its own spaces, processes and images", async (_, by) => {
+  const [one, two] = await Promise.all([connect(by()), connect(by())]);
   const spaces = ["first", "second"] as const;
   await Promise.all(
     [one, two].map((client, index) =>

@@ -1,5 +1,7 @@
 import type { ExecResult } from "@clawdspace/client";
 
+export { editText } from "./edit.js";
+
 /** How many characters of each of stdout, stderr and a file's text a model is shown. */
 export const MAX_SHOWN_CHARACTERS = 50_000;
 

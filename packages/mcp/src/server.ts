@@ -1,12 +1,13 @@
 import type { Clawdspace } from "@clawdspace/client";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { addWorkspaceFiles } from "./resources.js";
+import { addArrangingTools } from "./tools/arranging.js";
 import { addCommandTools } from "./tools/commands.js";
 import { addFileTools } from "./tools/files.js";
 import { addGitTools } from "./tools/git.js";
 import { addPortTools } from "./tools/ports.js";
 import { addProcessTools } from "./tools/processes.js";
-import { addSpaceTools } from "./tools/spaces.js";
+import { addNodeTools, addSpaceTools } from "./tools/spaces.js";
 
 const INSTRUCTIONS = `Spaces are isolated Linux containers with a persistent /workspace. Commands run as an unprivileged user
 in /workspace; file paths are rooted there ("/a.txt" is /workspace/a.txt). A space that sleeps wakes by itself when it is used.
@@ -22,9 +23,11 @@ export function createMcpServer(clawdspace: Clawdspace, version: string): McpSer
     { instructions: INSTRUCTIONS },
   );
   addSpaceTools(server, clawdspace);
+  addNodeTools(server, clawdspace);
   addCommandTools(server, clawdspace);
   addProcessTools(server, clawdspace);
   addFileTools(server, clawdspace);
+  addArrangingTools(server, clawdspace);
   addPortTools(server, clawdspace);
   addGitTools(server, clawdspace);
   addWorkspaceFiles(server, clawdspace);

@@ -32,8 +32,10 @@ export function targetOf(config: PluginConfig, { node, action }: Parameters): Ta
       `"${action}" asks a daemon itself, and the address of node "${name}" is not in the plugin's nodeMap. Leave node out, or ask a person to add it there.`,
     );
   }
+  // Which node the best one is, the daemon finds out.
+  const asked = name === "auto" ? {} : { node: name };
   return {
-    client: new Clawdspace({ baseUrl: config.baseUrl, key, timeoutMs, node: name }),
+    client: new Clawdspace({ baseUrl: config.baseUrl, key, timeoutMs, ...asked }),
     node: name,
   };
 }

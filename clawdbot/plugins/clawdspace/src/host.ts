@@ -1,3 +1,5 @@
+import type { CliCommand } from "./cli.js";
+
 export type Respond = (
   ok: boolean,
   payload?: unknown,
@@ -13,6 +15,14 @@ export interface Host {
   registerGatewayMethod(
     name: string,
     answer: (call: { params: unknown; respond: Respond }) => Promise<void>,
+  ): void;
+  /** Its subcommands are unreachable on Clawdbot. */
+  registerCli(
+    add: (cli: { program: CliCommand }) => void,
+    told: {
+      commands: string[];
+      descriptors: { name: string; description: string; hasSubcommands: boolean }[];
+    },
   ): void;
   lifecycle?: {
     registerRuntimeLifecycle(lifecycle: { id: string; cleanup(): void }): void;

@@ -27,6 +27,7 @@ class Host {
   registerGatewayMethod(name: string, answer: (call: never) => Promise<void>) {
     this.methods.set(name, answer as never);
   }
+  registerCli() {}
   async run(params: object) {
     return await this.tool?.execute("1", params);
   }

@@ -1,14 +1,16 @@
 import { ClawdspaceError } from "@clawdspace/client";
-import { type Outcome, runAction } from "./actions.js";
+import type { Outcome } from "./actions/call.js";
+import { runAction } from "./actions.js";
+import { addCli, CLI_DESCRIPTION } from "./cli.js";
 import { targetOf } from "./clients.js";
 import { readConfig } from "./config.js";
 import type { Host } from "./host.js";
 import { ToolInputError } from "./input-error.js";
-import { type ACTIONS, parametersJsonSchema, readParameters } from "./parameters.js";
+import { type Action, parametersJsonSchema, readParameters } from "./parameters.js";
 import { registerSandboxes } from "./sandbox/register.js";
 
 /** The gateway's names of the actions; the rest is reached by the tool. */
-const METHODS: Record<string, (typeof ACTIONS)[number]> = {
+const METHODS: Record<string, Action> = {
   ...{ health: "health", system: "system", capabilities: "capabilities", nodes: "nodes" },
   ...{ "templates.list": "templates_list", "templates.get": "templates_get" },
   ...{ "templates.put": "templates_put", "templates.delete": "templates_delete" },
@@ -46,6 +48,10 @@ export default {
         // Hosts grade a run by keys of their own in here, such as "status": the answer stays below one key.
         return { content, details: { clawdspace: data } };
       },
+    });
+    host.registerCli(({ program }) => addCli(program, run), {
+      commands: ["clawdspace"],
+      descriptors: [{ name: "clawdspace", description: CLI_DESCRIPTION, hasSubcommands: true }],
     });
     registerSandboxes(host, settings);
     for (const [name, action] of Object.entries(METHODS)) {

@@ -5,7 +5,7 @@ import { answer, data, toAnswer } from "../answer.js";
 import { defined } from "../defined.js";
 import { editText } from "../edit.js";
 import { asText, cutMiddle, imageType } from "../for-models.js";
-import { doneShape, path, space } from "../schemas.js";
+import { path, space } from "../schemas.js";
 
 const MAX_READ_BYTES = 2_000_000;
 
@@ -155,55 +155,6 @@ export function addFileTools(server: McpServer, clawdspace: Clawdspace): void {
         const text = found.map((each) => `${each.path}:${each.line}: ${each.text}`).join("\n");
         const shown = cutMiddle(text || "Nothing matches.");
         return answer(shown, { matches: found, truncated });
-      }),
-  );
-
-  server.registerTool(
-    "create_directory",
-    {
-      title: "Create directory",
-      description: "Makes a folder, with its parents.",
-      inputSchema: { space, path },
-      outputSchema: doneShape,
-      annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true },
-    },
-    ({ space: name, path: folder }) =>
-      toAnswer(async () => {
-        const { message } = await clawdspace.space(name).files.mkdir(folder);
-        return answer(message, { message });
-      }),
-  );
-
-  server.registerTool(
-    "move_file",
-    {
-      title: "Move file",
-      description:
-        "Moves or renames a file or folder. What is at the target stays, unless overwrite.",
-      inputSchema: { space, from: path, to: path, overwrite: z.boolean().optional() },
-      outputSchema: doneShape,
-      annotations: { readOnlyHint: false, destructiveHint: true },
-    },
-    ({ space: name, from, to, overwrite = false }) =>
-      toAnswer(async () => {
-        const { message } = await clawdspace.space(name).files.move(from, to, { overwrite });
-        return answer(message, { message });
-      }),
-  );
-
-  server.registerTool(
-    "delete_file",
-    {
-      title: "Delete file",
-      description: "Removes a file, or with recursive a folder and all that is in it.",
-      inputSchema: { space, path, recursive: z.boolean().optional() },
-      outputSchema: doneShape,
-      annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
-    },
-    ({ space: name, path: file, recursive = false }) =>
-      toAnswer(async () => {
-        const { message } = await clawdspace.space(name).files.remove(file, { recursive });
-        return answer(message, { message });
       }),
   );
 }

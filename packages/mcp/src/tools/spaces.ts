@@ -6,6 +6,16 @@ import { defined } from "../defined.js";
 import { progressOf } from "../progress.js";
 import { doneShape, env, space, spaceShape } from "../schemas.js";
 
+const gpu = z.union([
+  z.boolean(),
+  z.strictObject({
+    count: z.number().int().min(1).optional(),
+    ids: z.array(z.string()).min(1).optional().describe("As list_nodes tells them"),
+    kind: z.enum(["nvidia", "amd"]).optional(),
+    shared: z.boolean().optional().describe("With other spaces that say so too"),
+  }),
+]);
+
 /** Tools that make, find, wake, pause and remove spaces, and tell of the templates they are made from. */
 export function addSpaceTools(server: McpServer, clawdspace: Clawdspace): void {
   server.registerTool(
@@ -32,7 +42,11 @@ export function addSpaceTools(server: McpServer, clawdspace: Clawdspace): void {
         image: z.string().optional(),
         memory: z.string().optional().describe('Such as "2g" or "512m"'),
         cpus: z.number().optional(),
-        gpu: z.boolean().optional(),
+        gpu: gpu.optional().describe("true is one of any kind"),
+        node: z
+          .string()
+          .optional()
+          .describe('A node of the fleet, or "auto" for the best one; see list_nodes'),
         env: env.describe("Given to every process of the space"),
         repoUrl: z.string().optional().describe("A git repository to clone into /workspace/repo"),
         repoBranch: z.string().optional(),
@@ -155,6 +169,23 @@ export function addSpaceTools(server: McpServer, clawdspace: Clawdspace): void {
         const template = await clawdspace.templates.get(name);
         return answer(template.yaml, { ...template });
       }),
+  );
+}
+
+/** The machines of the fleet. */
+export function addNodeTools(server: McpServer, clawdspace: Clawdspace): void {
+  server.registerTool(
+    "list_nodes",
+    {
+      title: "List nodes",
+      description: "Lists the machines that spaces can be made on, with their load and GPUs.",
+      inputSchema: {},
+      outputSchema: {
+        nodes: z.array(z.looseObject({ name: z.string(), status: z.string() })),
+      },
+      annotations: { readOnlyHint: true },
+    },
+    () => toAnswer(async () => data({ nodes: (await clawdspace.nodes()).nodes })),
   );
 }
 

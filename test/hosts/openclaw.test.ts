@@ -1,9 +1,12 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { AgentHost, OPENCLAW } from "../support/agent-host.js";
 import { type Daemon, startDaemon } from "../support/daemon.js";
+import { PLUGIN_CONFIG, pluginTests } from "../support/plugin-tests.js";
 import { ScriptedModel, type ToolCall } from "../support/scripted-model.js";
+
+const CLI = resolve(import.meta.dirname, "../../packages/cli/build/package/dist/cli/main.js");
 
 let daemon: Daemon;
 let model: ScriptedModel;
@@ -12,11 +15,11 @@ let workspace: string;
 
 beforeAll(async () => {
   [daemon, model] = await Promise.all([startDaemon(), ScriptedModel.start()]);
+  await daemon.space("secret");
   host = await AgentHost.install(
     OPENCLAW,
     {
-      baseUrl: daemon.url,
-      apiKey: daemon.key,
+      ...{ baseUrl: daemon.url, apiKey: daemon.key, ...PLUGIN_CONFIG },
       sandbox: { template: "offline", memory: "256m" },
     },
     (home) => {
@@ -39,7 +42,18 @@ beforeAll(async () => {
             },
           },
         },
-        tools: { toolSearch: false },
+        tools: {
+          toolSearch: false,
+          sandbox: { tools: { alsoAllow: ["clawdspace", "clawdspace__*"] } },
+        },
+        mcp: {
+          servers: {
+            clawdspace: {
+              ...{ command: process.execPath, args: [CLI, "mcp"] },
+              env: { CLAWDSPACE_SERVER: daemon.url, CLAWDSPACE_KEY: daemon.key, HOME: home },
+            },
+          },
+        },
       };
     },
   );
@@ -51,6 +65,8 @@ afterAll(async () => {
   await daemon?.stop();
 });
 
+const { act, refused } = pluginTests(() => ({ daemon, host }));
+
 /** Lets the agent make these calls, and resolves to what its tools answered. */
 async function turn(trigger: string, calls: ToolCall[]): Promise<string[]> {
   model.plan(trigger, calls);
@@ -59,11 +75,12 @@ async function turn(trigger: string, calls: ToolCall[]): Promise<string[]> {
   return model.results;
 }
 
-/** The one space that there is, as Clawdspace tells it. */
+/** The one space that serves as a sandbox, as Clawdspace tells it. */
 async function theSpace(): Promise<{ name: string; id: string }> {
   const { body } = await daemon.json("GET", "/api/spaces");
-  expect(body.spaces).toHaveLength(1);
-  return body.spaces[0];
+  const sandboxes = body.spaces.filter(({ name }: { name: string }) => name.startsWith("agent-"));
+  expect(sandboxes).toHaveLength(1);
+  return sandboxes[0];
 }
 
 test("an agent's own tools work in a space, and leave the host alone", async () => {
@@ -71,16 +88,21 @@ test("an agent's own tools work in a space, and leave the host alone", async () 
     ...["*** Begin Patch", "*** Add File: new.txt", "+added"],
     ...["*** Update File: notes/a.txt", "@@", "-2", "+two again", "*** End Patch"],
   ].join("\n");
-  const [ran, wrote, read, edited, patched, listed, escaped, missing] = await turn("FIRST", [
-    { name: "exec", args: { command: "cat brought.txt; pwd; env; echo err >&2; exit 3" } },
-    { name: "write", args: { path: "notes/a.txt", content: "one\n2\n" } },
-    { name: "read", args: { path: join(workspace, "notes/a.txt") } },
-    { name: "edit", args: { path: "notes/a.txt", edits: [{ oldText: "one", newText: "1" }] } },
-    { name: "apply_patch", args: { input: patch } },
-    { name: "ls", args: { path: "." } },
-    { name: "read", args: { path: "/etc/passwd" } },
-    { name: "read", args: { path: "nowhere.txt" } },
-  ]);
+  const [ran, wrote, read, edited, patched, listed, escaped, missing, byTool, byMcp] = await turn(
+    "FIRST",
+    [
+      { name: "exec", args: { command: "cat brought.txt; pwd; env; echo err >&2; exit 3" } },
+      { name: "write", args: { path: "notes/a.txt", content: "one\n2\n" } },
+      { name: "read", args: { path: join(workspace, "notes/a.txt") } },
+      { name: "edit", args: { path: "notes/a.txt", edits: [{ oldText: "one", newText: "1" }] } },
+      { name: "apply_patch", args: { input: patch } },
+      { name: "ls", args: { path: "." } },
+      { name: "read", args: { path: "/etc/passwd" } },
+      { name: "read", args: { path: "nowhere.txt" } },
+      { name: "clawdspace", args: { action: "list_spaces" } },
+      { name: "clawdspace__list_spaces", args: {} },
+    ],
+  );
   expect(ran).toMatch(/^from the host\n\/workspace\n[\s\S]*err\n[\s\S]*code 3/);
   expect(ran).toContain("HOME=/home/sandbox\n");
   expect(ran).not.toContain(daemon.key);
@@ -92,6 +114,10 @@ test("an agent's own tools work in a space, and leave the host alone", async () 
   expect(listed).toMatch(/brought\.txt[\s\S]*new\.txt[\s\S]*notes\//);
   expect(escaped).toContain("outside");
   expect(missing).toContain("nowhere.txt");
+  // The plugin's tool beside its sandbox, and the same by MCP, which keeps to the key alone.
+  expect(byTool).toContain("agent-main-");
+  expect(byTool).not.toContain("secret");
+  expect(byMcp).toContain("secret");
 
   // As Clawdspace sees it, and as the host does.
   const { name } = await theSpace();
@@ -145,6 +171,7 @@ test("the host's own commands list and remove it, and a daemon that is down is t
   expect((await theSpace()).name).toBe(name);
 
   await daemon.kill();
+  expect(await refused({ action: "list_spaces" })).toMatch(/Is the daemon running there/);
   model.plan("FOURTH", [{ name: "exec", args: { command: "true" } }]);
   const answer = await host.message("FOURTH");
   expect(answer).toContain("sandbox_provisioning");
@@ -152,4 +179,18 @@ test("the host's own commands list and remove it, and a daemon that is down is t
   await daemon.run();
   const [again] = await turn("FIFTH", [{ name: "exec", args: { command: "cat new.txt" } }]);
   expect(again).toBe("added");
+  expect(await act({ action: "health" })).toContain('"ok"');
+});
+
+test("a subcommand of the host's own", async () => {
+  await daemon.space("cli");
+  const ran = expect(host.run(["clawdspace", "exec", "cli", "--json", "echo out; exit 3"])).rejects;
+  const denied = expect(host.run(["clawdspace", "stop", "secret"])).rejects;
+  const [listed] = await Promise.all([
+    host.run(["clawdspace", "list", "--json"]),
+    ran.toMatchObject({ code: 3, stdout: expect.stringContaining('"stdout":"out\\n"') }),
+    denied.toThrow("configuration"),
+  ]);
+  expect(listed).toContain('"name":"cli"');
+  await daemon.json("DELETE", "/api/spaces/cli?removeVolume=true");
 });
