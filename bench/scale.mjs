@@ -1,4 +1,6 @@
 // `node bench/scale.mjs [10 100 500 1000]`: what many spaces cost: lists, creates, commands, and what the daemon itself uses.
+// The first 200 are made by the daemon and then sleep; those beyond are containers of the same make that never ran, which
+// the daemon takes in as stopped spaces: a list, the mirror and the sweeps treat them alike, and a thousand are made in time.
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { docker, startDaemon } from "./daemon.mjs";
@@ -44,19 +46,51 @@ async function each(from, to, task) {
   await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
 
+/** The container of a space that was made anew, whose labels tell its spec. */
+async function findModel() {
+  for (let index = 0; ; index++) {
+    const found = await docker.getContainer(`${namespace}-${nameOf(index)}`).inspect();
+    if (found.Config.Labels["clawdspace.spec"]) return found;
+  }
+}
+
+async function makeStopped(model, index) {
+  const name = nameOf(index);
+  const { Image, Cmd, User, WorkingDir, Labels } = model.Config;
+  const { "clawdspace.create": _create, ...labels } = Labels;
+  const container = await docker.createContainer({
+    name: `${namespace}.new.${name}`,
+    ...{ Image, Cmd, User, WorkingDir, Entrypoint: [], OpenStdin: true },
+    Labels: { ...labels, "clawdspace.space": name },
+    HostConfig: {
+      ...model.HostConfig,
+      Mounts: model.HostConfig.Mounts.map((mount) =>
+        mount.Target === "/workspace" ? { ...mount, Source: `${namespace}-vol-${name}` } : mount,
+      ),
+    },
+  });
+  await container.rename({ name: `${namespace}-${name}` });
+}
+
 const results = [];
 let there = 0;
 try {
   for (const size of sizes) {
-    await each(there, size, async (index) => {
+    await each(there, Math.min(size, AWAKE), async (index) => {
       await api("POST", "/spaces", { name: nameOf(index), ...options });
       await api("POST", `/spaces/${nameOf(index)}/stop`);
     });
+    if (size > AWAKE) {
+      const model = await findModel();
+      await each(Math.max(there, AWAKE), size, (index) => makeStopped(model, index));
+    }
+    while ((await api("GET", "/spaces")).spaces.length < size) await delay(100);
     there = size;
+    await delay(1000);
     const callsBefore = await calls();
     const list = await sideBySide({
       name: "list",
-      rounds: 15,
+      rounds: 25,
       ours: () => timed(() => api("GET", "/spaces")),
       raw: () => timed(() => docker.listContainers({ all: true, filters })),
     });

@@ -1,3 +1,5 @@
+import "./small-heap.js";
+
 import { pino } from "pino";
 import { buildApp } from "./app.js";
 import { readConfig } from "./config.js";

@@ -289,12 +289,15 @@ export function createServices(
   });
   registry.onOther((event) => pool.observe(event));
   const tidy = async () => {
-    await leftovers.sweep();
-    await pool.tidy();
-    await restoreNames(engine, names, registry, claims);
-    const live = async () => new Set((await engine.listContainers(names.ours)).map(({ id }) => id));
-    await envs.sweep(live);
-    await claims.sweep(live);
+    // Of files and volumes those are swept that no container has which is listed after them.
+    const sweepers = await Promise.all([envs.sweeper(), claims.sweeper()]);
+    const volumes = await engine.listVolumes(names.ours);
+    const containers = await registry.refreshAnew();
+    await leftovers.sweep(containers);
+    await pool.tidy({ volumes, containers });
+    await restoreNames(volumes, names, registry, claims);
+    const live = new Set(containers.map(({ id }) => id));
+    for (const sweep of sweepers) await sweep(live);
   };
   let tidying: NodeJS.Timeout | undefined;
   return {
@@ -364,7 +367,7 @@ export function createServices(
       await drain.load();
       fleet.start();
       tidying = setInterval(() => {
-        Promise.all([registry.refresh(), tidy()]).catch((error: unknown) =>
+        tidy().catch((error: unknown) =>
           log.warn({ err: error }, "could not compare with the engine"),
         );
       }, TIDY_MS).unref();

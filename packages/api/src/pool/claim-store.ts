@@ -69,14 +69,15 @@ export class ClaimStore {
     await rm(this.#file(containerId), { force: true });
   }
 
-  /** Removes the files of containers that are no more. @param live asked after the files are known. */
-  async sweep(live: () => Promise<Set<string>>): Promise<void> {
+  /** As `EnvStore.sweeper`. */
+  async sweeper(): Promise<(live: Set<string>) => Promise<void>> {
     const files = await readdir(this.folder).catch(() => []);
-    if (files.length === 0) return;
-    const ids = await live();
-    for (const file of files) {
-      if (!ids.has(file.replace(/\.json$/, ""))) await rm(join(this.folder, file), { force: true });
-    }
+    return async (live) => {
+      for (const file of files) {
+        if (!live.has(file.replace(/\.json$/, "")))
+          await rm(join(this.folder, file), { force: true });
+      }
+    };
   }
 
   #file = (id: string) => join(this.folder, `${id}.json`);

@@ -1,4 +1,10 @@
-import type { ContainerDetails, Engine, Limits, VolumeSummary } from "../engine/engine.js";
+import type {
+  ContainerDetails,
+  ContainerSummary,
+  Engine,
+  Limits,
+  VolumeSummary,
+} from "../engine/engine.js";
 import type { NetworkService } from "../network/network-service.js";
 import type { Blueprint } from "../spaces/blueprint.js";
 import { type BuildParts, buildContainer } from "../spaces/build-container.js";
@@ -28,6 +34,12 @@ export interface Member {
   address: string | undefined;
   readySince: number;
   paused: boolean;
+}
+
+/** What a daemon has in the engine. The volumes were listed first: whatever uses one of them is among the containers, unless it is gone. */
+export interface Stock {
+  volumes: VolumeSummary[];
+  containers: ContainerSummary[];
 }
 
 /** Makes a member, its guest agent connected, or nothing. */
@@ -84,11 +96,10 @@ export async function removeMember(parts: MemberParts, member: Member): Promise<
 /** Removes what an earlier daemon's pool left: members, and volumes that nothing knows by another name. */
 export async function sweepMembers(
   { engine, names, network, leftovers }: MemberParts,
+  { volumes, containers }: Stock,
   isOwn: (createId: string) => boolean,
 ): Promise<void> {
-  const volumes = await engine.listVolumes(names.ours);
   const known = new Set(volumes.map(({ labels }) => labels[LABEL.backing]));
-  const containers = await engine.listContainers(names.ours);
   for (const { id, name, labels } of containers) {
     const createId = labels[LABEL.create];
     if (createId === undefined || !names.isLeftMember(name)) continue;

@@ -1,4 +1,4 @@
-import type { Engine } from "../engine/engine.js";
+import type { VolumeSummary } from "../engine/engine.js";
 import type { Names } from "../spaces/names.js";
 import type { SpaceRegistry } from "../spaces/registry.js";
 import type { ClaimStore } from "./claim-store.js";
@@ -8,16 +8,14 @@ import type { ClaimStore } from "./claim-store.js";
  * by that name. What is in them was never in danger, since the space's container holds the volume behind.
  */
 export async function restoreNames(
-  engine: Pick<Engine, "listVolumes">,
+  volumes: VolumeSummary[],
   names: Names,
   registry: Pick<SpaceRegistry, "known" | "has">,
   claims: ClaimStore,
 ): Promise<void> {
-  const claimed = registry.known().filter(({ spec }) => spec.claimed);
-  if (claimed.length === 0) return;
-  const there = new Set((await engine.listVolumes(names.ours)).map(({ name }) => name));
-  for (const entry of claimed) {
-    if (there.has(names.volume(entry.name))) continue;
+  const there = new Set(volumes.map(({ name }) => name));
+  for (const entry of registry.known()) {
+    if (!entry.spec.claimed || there.has(names.volume(entry.name))) continue;
     const claim = await claims.of(entry.id, entry.name);
     if (claim && registry.has(entry)) await claims.name(claim);
   }

@@ -7,7 +7,14 @@ import { toContainerSpec } from "../spaces/container-spec.js";
 import { memberIdentity } from "../spaces/names.js";
 import type { SpaceSpec } from "../spaces/space-spec.js";
 import { Demand, roomFor } from "./demand.js";
-import { type Member, type MemberParts, makeMember, removeMember, sweepMembers } from "./member.js";
+import {
+  type Member,
+  type MemberParts,
+  makeMember,
+  removeMember,
+  type Stock,
+  sweepMembers,
+} from "./member.js";
 import { shapeOf } from "./shape.js";
 
 /** After the last create, before the pool makes more: what was created is used now. */
@@ -100,8 +107,8 @@ export class WarmPool {
   }
 
   /** Removes what earlier daemons left, and looks whether what waits is still what is wanted. */
-  async tidy(): Promise<void> {
-    await sweepMembers(this.parts, (createId) => this.#own.has(createId));
+  async tidy(stock: Stock): Promise<void> {
+    await sweepMembers(this.parts, stock, (createId) => this.#own.has(createId));
     this.#plan(0);
   }
 

@@ -40,15 +40,17 @@ export class EnvStore {
   }
 
   /**
-   * Removes the files of containers that are no more, as when a create was cut off by the daemon's end.
-   * @param live asked after the files are known, so that the file of a space made meanwhile is safe.
+   * Notes which files there are. What is returned removes those of containers that are no more, as when a create was cut
+   * off by the daemon's end; `live` is to be asked after this, so that the file of a space made meanwhile is safe.
    */
-  async sweep(live: () => Promise<Set<string>>): Promise<void> {
+  async sweeper(): Promise<(live: Set<string>) => Promise<void>> {
     const files = await readdir(this.folder).catch(() => []);
-    const ids = await live();
-    for (const file of files) {
-      if (!ids.has(file.replace(/\.json$/, ""))) await rm(join(this.folder, file), { force: true });
-    }
+    return async (live) => {
+      for (const file of files) {
+        if (!live.has(file.replace(/\.json$/, "")))
+          await rm(join(this.folder, file), { force: true });
+      }
+    };
   }
 
   #file = (id: string) => join(this.folder, `${id}.json`);

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from "fastify";
-import type { Engine } from "../engine/engine.js";
+import type { ContainerSummary, Engine } from "../engine/engine.js";
 import type { DiskStore } from "./disk-store.js";
 import type { Names } from "./names.js";
 import { LABEL } from "./names.js";
@@ -7,6 +7,8 @@ import type { Unfinished, UnfinishedStore } from "./unfinished-store.js";
 
 /** How long an engine may go on with a request whose client is gone. */
 const ENGINE_LAG_MS = 20_000;
+/** How old a listing may be by which is swept. */
+const LISTING_MS = 60_000;
 
 export interface LeftoverParts {
   engine: Engine;
@@ -20,6 +22,8 @@ export interface LeftoverParts {
 export class Leftovers {
   /** The creates of this daemon that are under way. */
   readonly #making = new Set<string>();
+  /** Those that came to their end lately, and when: a listing may still show their containers unfinished. */
+  readonly #settled = new Map<string, number>();
 
   constructor(private readonly parts: LeftoverParts) {}
 
@@ -30,7 +34,13 @@ export class Leftovers {
   async creating(createId: string): Promise<{ forget: () => Promise<void>; end: () => void }> {
     this.#making.add(createId);
     const forget = await this.parts.unfinished.add({ kind: "create", createId, at: Date.now() });
-    return { forget, end: () => this.#making.delete(createId) };
+    return {
+      forget: async () => {
+        this.#settled.set(createId, Date.now());
+        await forget();
+      },
+      end: () => this.#making.delete(createId),
+    };
   }
 
   /** Notes that a container and its volume are being removed. Resolves to what forgets it. */
@@ -56,14 +66,20 @@ export class Leftovers {
     await disks.remove(volume);
   }
 
-  /** Removes what creates left behind that were cut off by the end of an earlier daemon. */
-  async sweep(): Promise<void> {
+  /**
+   * Removes what creates left behind that were cut off by the end of an earlier daemon.
+   * @param listed the containers that there are, where somebody has listed them already
+   */
+  async sweep(listed?: ContainerSummary[]): Promise<void> {
     const { engine, names, log } = this.parts;
-    for (const container of await engine.listContainers(names.ours)) {
+    const oldest = Date.now() - LISTING_MS;
+    for (const [id, at] of this.#settled) if (at < oldest) this.#settled.delete(id);
+    for (const container of listed ?? (await engine.listContainers(names.ours))) {
       if (names.isLeftScratch(container.name)) await engine.removeContainer(container.id);
       const space = container.labels[LABEL.space];
       const createId = container.labels[LABEL.create];
-      if (space === undefined || createId === undefined || this.#making.has(createId)) continue;
+      if (space === undefined || createId === undefined) continue;
+      if (this.#making.has(createId) || this.#settled.has(createId)) continue;
       if (container.name !== names.unfinished(space)) continue;
       log.info({ space }, "removing a space that was never finished");
       await this.undo(container.id, createId);

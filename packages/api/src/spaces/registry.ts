@@ -52,7 +52,7 @@ export class SpaceRegistry {
   readonly #awaited = new Set<string>();
   #connected: () => Promise<void> = async () => {};
   #following = false;
-  #refreshing: Promise<void> | undefined;
+  #refreshing: Promise<ContainerSummary[]> | undefined;
 
   constructor(
     private readonly engine: Engine,
@@ -170,15 +170,21 @@ export class SpaceRegistry {
     this.#tellGone(entry);
   }
 
-  /** Lists the engine's containers and makes the mirror equal; several callers at once share one listing. */
-  async refresh(): Promise<void> {
+  /** Lists the engine's containers and makes the mirror equal; several callers at once share one listing. Returns it. */
+  async refresh(): Promise<ContainerSummary[]> {
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined;
     });
-    await this.#refreshing;
+    return await this.#refreshing;
   }
 
-  async #refresh(): Promise<void> {
+  /** As `refresh`, by a listing that begins after this was called. */
+  async refreshAnew(): Promise<ContainerSummary[]> {
+    await this.#refreshing?.catch(() => {});
+    return await this.refresh();
+  }
+
+  async #refresh(): Promise<ContainerSummary[]> {
     const listedAt = new Date();
     // A space that is made while the engine lists is not in the list, but is not gone.
     const before = this.known();
@@ -200,6 +206,7 @@ export class SpaceRegistry {
         unknown.slice(at, at + INSPECTS_AT_ONCE).map((each) => this.#adopt(each.id)),
       );
     }
+    return containers;
   }
 
   async #adopt(id: string): Promise<void> {
