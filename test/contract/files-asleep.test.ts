@@ -1,7 +1,11 @@
 import { execFileSync } from "node:child_process";
+import type { IncomingMessage } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Daemon, docker, startDaemon } from "../support/daemon.js";
 import { at, SpaceFilesClient } from "../support/files.js";
+
+/** More than the buffers of every connection on the way hold. */
+const HUGE = 96 * 1024 ** 2;
 
 let daemon: Daemon;
 let files: SpaceFilesClient;
@@ -16,7 +20,7 @@ beforeAll(async () => {
       "ln -s a.txt d/l && ln -s /workspace/d/a.txt d/abs && ln -s /etc d/out && ln -s ../../../etc/passwd d/passwd && ln -s nowhere d/dangling && " +
       'ln d/a.txt d/hard && printf x > "d/new\nline" && mkfifo d/pipe && head -c 40000000 /dev/zero > large/big && echo s > large/small && ' +
       "printf x > \"$(printf 'other/odd\\377')\" && echo secret > closed/f && chmod 700 closed && echo mine > d/mine && chmod 600 d/mine && " +
-      "head -c 3000000 /dev/urandom > d/random",
+      `head -c 3000000 /dev/urandom > d/random && mkdir huge && truncate -s ${HUGE - 7} huge/zeros && printf "the end" >> huge/zeros`,
   );
 });
 afterAll(async () => await daemon.stop());
@@ -57,13 +61,26 @@ async function everything() {
   };
 }
 
+async function fallAsleep(how: string): Promise<void> {
+  await files.json("POST", "/start");
+  if (how === "paused") await files.json("POST", "/stop");
+  else await docker.getContainer(id).stop({ t: 1 });
+  while ((await files.status()) !== how) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** How many bytes an answer has, and what the last seven are. */
+async function lengthAndEnd(answer: IncomingMessage): Promise<[number, string]> {
+  let length = 0;
+  let end = Buffer.alloc(0);
+  for await (const piece of answer as AsyncIterable<Buffer>) {
+    length += piece.length;
+    end = Buffer.concat([end, piece]).subarray(-7);
+  }
+  return [length, end.toString()];
+}
+
 describe.each(["paused", "stopped"])("a %s space", (how) => {
-  beforeAll(async () => {
-    await files.json("POST", "/start");
-    if (how === "paused") await files.json("POST", "/stop");
-    else await docker.getContainer(id).stop({ t: 1 });
-    while ((await files.status()) !== how) await new Promise((resolve) => setTimeout(resolve, 20));
-  });
+  beforeAll(() => fallAsleep(how));
   const asleep = async () => expect(await state()).toBe(how === "paused" ? "paused" : "exited");
 
   test("is read and listed as if it were awake, and sleeps on", async () => {
@@ -74,9 +91,7 @@ describe.each(["paused", "stopped"])("a %s space", (how) => {
     expect(sleeping.texts).toEqual(["one\n", "one\n", "one\n", "mine\n"]);
     await files.json("POST", "/start");
     expect(sleeping).toEqual(await everything());
-    if (how === "paused") await files.json("POST", "/stop");
-    else await docker.getContainer(id).stop({ t: 1 });
-    while ((await files.status()) !== how) await new Promise((resolve) => setTimeout(resolve, 20));
+    await fallAsleep(how);
   });
 
   test("gives ranges and whole folders without waking", async () => {
@@ -105,6 +120,31 @@ describe.each(["paused", "stopped"])("a %s space", (how) => {
     const zip = await files.send("GET", `/files/archive?${at("/d/sub")}&format=zip`);
     expect((await zip.arrayBuffer()).byteLength).toBeGreaterThan(200);
     await asleep();
+  });
+
+  test("gives files of any size to the slowest reader without waking", async () => {
+    const opened = await files.stream("GET", `/files/raw?${at("/huge/zeros")}`).answered();
+    const part = await files.send("GET", `/files/raw?${at("/huge/zeros")}`, undefined, {
+      range: `bytes=${HUGE - 7}-`,
+    });
+    expect([part.status, await part.text()]).toEqual([206, "the end"]);
+    await asleep();
+    expect(await lengthAndEnd(opened)).toEqual([HUGE, "the end"]);
+  });
+
+  test("goes on with a large file awake where it is woken meanwhile, and nobody waits for the reader", async () => {
+    const opened = await files.stream("GET", `/files/raw?${at("/huge/zeros")}`).answered();
+    const { body } = await files.json("POST", "/exec", { command: "echo woke" });
+    expect(body).toMatchObject({ stdout: "woke" });
+    expect(await lengthAndEnd(opened)).toEqual([HUGE, "the end"]);
+    await fallAsleep(how);
+    // What is another file by then is not what was begun.
+    const broken = await files.stream("GET", `/files/raw?${at("/huge/zeros")}`).answered();
+    await files.json("POST", "/exec", { command: "printf x >> huge/zeros" });
+    const got = await lengthAndEnd(broken).catch(() => undefined);
+    expect(got === undefined || got[0] === HUGE).toBe(true);
+    await files.inside(`truncate -s ${HUGE} huge/zeros`);
+    await fallAsleep(how);
   });
 
   test("carries no etag, and wakes for a moment where one is asked for", async () => {

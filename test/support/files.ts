@@ -102,6 +102,11 @@ export class SpaceFilesClient {
       request.on("error", reject);
     });
     answer.catch(() => {});
-    return { request, answer };
+    /** Sends the request without a body, and resolves when the answer begins. */
+    const answered = async () => {
+      request.end();
+      return await answer;
+    };
+    return { request, answer, answered };
   }
 }

@@ -213,7 +213,7 @@ export function createServices(
   const events = new EventBus();
   recorder.listen(publishRecorded(events));
   registry.onChange(publishChanges(events));
-  const access = new FileAccess(engine, guests, spaces);
+  const access = new FileAccess(engine, guests, spaces, join(config.dataDir, "uploads"));
   metrics.watch(registry);
   metrics.watchPool(pool);
   recorder.listen(measureExecs(metrics));

@@ -39,7 +39,7 @@ export class HistoryFile {
   /** At most `length` bytes from an offset. Throws where the file is gone, or where it can't be had cheaply. */
   async read(offset: number, length: number): Promise<Buffer> {
     const files: ReadableFiles =
-      (await this.#guest())?.files ?? new AsleepFiles(this.engine, this.entry.id);
+      (await this.#guest())?.files ?? new AsleepFiles({ engine: this.engine, entry: this.entry });
     const { stream } = await files.read(PATH, { offset, length });
     return await buffer(stream);
   }

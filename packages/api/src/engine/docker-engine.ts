@@ -102,6 +102,13 @@ export class DockerEngine implements Engine {
     );
   }
 
+  async containerState(id: string) {
+    const [found] = await this.#call("Asking for a container's state", (docker) =>
+      docker.listContainers({ all: true, filters: { id: [id] } }),
+    );
+    return found && toSummary(found).state;
+  }
+
   async createContainer(spec: ContainerSpec) {
     const created = await this.#slow("Creating the container", (docker) =>
       docker.createContainer(toCreateOptions(spec)),
@@ -322,7 +329,7 @@ export class DockerEngine implements Engine {
   }
 
   async readArchive(id: string, path: string) {
-    const stream = await this.#call("Reading a path", (docker) =>
+    const stream = await this.#slow("Reading a path", (docker) =>
       docker.getContainer(id).getArchive({ path }),
     );
     return stream as Readable;

@@ -11,6 +11,8 @@ export interface Engine {
   listContainers(labels: Record<string, string>): Promise<ContainerSummary[]>;
   /** @param ref id or name. Throws `not_found`. */
   inspectContainer(ref: string): Promise<ContainerDetails>;
+  /** undefined where there is no such container. Answered also while an archive of it is read, when nothing else is. */
+  containerState(id: string): Promise<ContainerState | undefined>;
   /** Creates without starting. Throws `conflict` where the name is taken, `not_found` where the image is missing. Returns the id. */
   createContainer(spec: ContainerSpec): Promise<string>;
   /** Starting what runs is no error. Throws `conflict` where it is paused, `invalid` where its command can't be started. */
@@ -74,7 +76,10 @@ export interface Engine {
 
   /** undefined where there is no such path or container. Works in any state of the container. */
   statPath(id: string, path: string): Promise<PathStat | undefined>;
-  /** The file or folder as a tar stream, its last path segment as the root entry; a final symlink as itself. Throws `not_found`. */
+  /**
+   * The file or folder as a tar stream, its last path segment as the root entry; a final symlink as itself. Until all of
+   * it is read, or it is closed, the container can neither be woken nor looked at. Throws `not_found`.
+   */
   readArchive(id: string, path: string): Promise<Readable>;
   /** Unpacks a tar stream into an existing folder. Throws `not_found`; `failed` where a root is read-only or the archive is none. */
   writeArchive(id: string, folder: string, tar: Readable | Buffer): Promise<void>;

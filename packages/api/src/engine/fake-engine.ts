@@ -123,6 +123,11 @@ export class FakeEngine implements Engine {
     return this.#find(ref).details();
   }
 
+  async containerState(id: string) {
+    await this.#enter("containerState");
+    return this.#containers.get(id)?.state;
+  }
+
   async createContainer(spec: ContainerSpec) {
     await this.#enter("createContainer");
     const image = this.images.get(spec.image);

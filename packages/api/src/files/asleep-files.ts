@@ -1,29 +1,39 @@
 import { isUtf8 } from "node:buffer";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
-import { type Engine, EngineError, type PathStat } from "../engine/engine.js";
+import type { Engine, PathStat } from "../engine/engine.js";
 import { GuestError, type GuestReadOptions } from "../guest/types.js";
 import { SANDBOX_UID, WORKSPACE } from "../spaces/container-spec.js";
-import { ArchiveEntries, type ArchiveEntry, contentOf } from "./archive-entries.js";
+import type { SpaceEntry } from "../spaces/space-entry.js";
+import { type ArchiveEntries, type ArchiveEntry, contentOf } from "./archive-entries.js";
 import { archiveTree } from "./archive-tree.js";
+import { NeedsAwake, unlessBeyond } from "./needs-awake.js";
 import type { DirEntry, FileFacts, ReadableFiles, TreeEntry, TreeOptions } from "./space-files.js";
+import { LetGo } from "./spool.js";
 import { quiet } from "./streams.js";
+import { takeArchive } from "./take-archive.js";
 
-/**
- * The engine sends a folder with all contents, and locks the container until it has sent them: nothing else can be asked of
- * it, nor can it wake. So an archive is taken in at once or not at all; what is more is had by a wake instead.
- */
-const MAX_ARCHIVE_BYTES = 16 * 1024 ** 2;
-const MAX_ARCHIVE_MS = 1000;
 const DEFAULT_PAGE = 1000;
 
 // A folder that everybody may pass, or look into; the engine does not tell whose it is.
 const PASSABLE = 0o001;
 const OPEN_FOLDER = 0o005;
 
-/** Says that something can't be had from a sleeping space, or not cheaply, though an awake one would tell it. */
-export class NeedsAwake extends Error {
-  override readonly name = "NeedsAwake";
+interface Parts {
+  engine: Pick<Engine, "statPath" | "readArchive">;
+  entry: Pick<SpaceEntry, "id" | "readAsleep">;
+  /** How what is large is read; where undefined, it needs an awake space. */
+  large?: {
+    /** A folder of the daemon's for what is too large for its memory. */
+    spoolIn: string;
+    /** Goes on with a file in the space that has been woken meanwhile. Throws where it is another file by then. */
+    goOn(path: Buffer, facts: FileFacts, range: Range): Promise<Readable>;
+  };
+}
+
+interface Range {
+  offset: number;
+  length: number;
 }
 
 /**
@@ -32,10 +42,7 @@ export class NeedsAwake extends Error {
  * is not plainly open to the space's user is left to an awake space to allow or refuse.
  */
 export class AsleepFiles implements ReadableFiles {
-  constructor(
-    private readonly engine: Engine,
-    private readonly containerId: string,
-  ) {}
+  constructor(private readonly parts: Parts) {}
 
   async stat(path: Buffer, options: { followLinks?: boolean } = {}): Promise<FileFacts> {
     const { stat } = await this.#resolve(path, options.followLinks ?? false);
@@ -59,10 +66,9 @@ export class AsleepFiles implements ReadableFiles {
     const { location, stat } = await this.#resolve(path, true);
     if (stat.type === "dir") throw new GuestError("is_directory", "is a folder");
     if (stat.type !== "file") throw new GuestError("invalid", "is neither a file nor a folder");
-    if (stat.size > MAX_ARCHIVE_BYTES) throw new NeedsAwake("the file is large");
     signal?.throwIfAborted();
-    const archive = await this.#archive(location);
-    const { done, value: entry } = await archive.next();
+    const archive = await this.#archive(location, stat.size);
+    const { done, value: entry } = await archive.next().catch(cutOff);
     if (done || entry.header.type !== "file") {
       archive.close();
       throw new NeedsAwake("the engine sends something else");
@@ -72,16 +78,39 @@ export class AsleepFiles implements ReadableFiles {
       throw new NeedsAwake("the file may not be open to the space's user");
     }
     const size = entry.header.size ?? 0;
-    const stream = quiet(
-      Readable.from(slice(contentOf(entry), offset, length), { objectMode: false }),
-    );
+    const facts = { ...toFacts(stat), size };
+    const pieces = slice(contentOf(entry), offset, length);
+    const wanted = Math.max(0, Math.min(length, size - offset));
+    const whole = this.#whole(pieces, path, facts, { offset, length: wanted });
+    const stream = quiet(Readable.from(whole, { objectMode: false }));
     const abort = () => stream.destroy(new GuestError("aborted", "the read was given up"));
     signal?.addEventListener("abort", abort, { once: true });
     stream.once("close", () => {
       signal?.removeEventListener("abort", abort);
       archive.close();
     });
-    return { stat: { ...toFacts(stat), size }, stream };
+    return { stat: facts, stream };
+  }
+
+  /** All that is wanted of a file: what a wake cuts off comes from the space that is awake then. */
+  async *#whole(
+    pieces: AsyncIterable<Buffer>,
+    path: Buffer,
+    facts: FileFacts,
+    { offset, length }: Range,
+  ): AsyncGenerator<Buffer> {
+    let sent = 0;
+    try {
+      for await (const piece of pieces) {
+        sent += piece.length;
+        yield piece;
+      }
+    } catch (error) {
+      const { large } = this.parts;
+      if (!(error instanceof LetGo) || !large) throw error;
+      const left = { offset: offset + sent, length: length - sent };
+      if (left.length > 0) yield* await large.goOn(path, facts, left);
+    }
   }
 
   async readAll(path: Buffer, options: { maxBytes: number; signal?: AbortSignal }) {
@@ -163,6 +192,13 @@ export class AsleepFiles implements ReadableFiles {
     return { location, stat };
   }
 
+  /** @param size of the file, where it is one: it may be large. */
+  async #archive(location: string, size?: number): Promise<ArchiveEntries> {
+    const { engine, entry, large } = this.parts;
+    const spill = large && size !== undefined ? { spoolIn: large.spoolIn, size } : undefined;
+    return await takeArchive(engine, entry, location, spill);
+  }
+
   async #find(location: string): Promise<PathStat> {
     const stat = await this.#look(location);
     if (!stat) throw new GuestError("not_found", "there is no such file or folder");
@@ -170,26 +206,13 @@ export class AsleepFiles implements ReadableFiles {
   }
 
   async #look(location: string): Promise<PathStat | undefined> {
-    return await unlessBeyond(this.engine.statPath(this.containerId, location));
-  }
-
-  async #archive(location: string): Promise<ArchiveEntries> {
-    const source = await unlessBeyond(this.engine.readArchive(this.containerId, location));
-    const until = Date.now() + MAX_ARCHIVE_MS;
-    const pieces: Buffer[] = [];
-    let length = 0;
-    try {
-      for await (const piece of source as AsyncIterable<Buffer>) {
-        length += piece.length;
-        if (length > MAX_ARCHIVE_BYTES || Date.now() > until) throw new NeedsAwake("it is large");
-        pieces.push(piece);
-      }
-    } finally {
-      source.destroy();
-    }
-    return new ArchiveEntries(Readable.from([Buffer.concat(pieces)], { objectMode: false }));
+    return await unlessBeyond(this.parts.engine.statPath(this.parts.entry.id, location));
   }
 }
+
+const cutOff = (error: unknown): never => {
+  throw error instanceof LetGo ? new NeedsAwake("the space wakes") : error;
+};
 
 const toFacts = ({ type, size, mode, mtime }: PathStat): FileFacts => ({
   type,
@@ -211,18 +234,6 @@ function exactly(text: string | Buffer): Buffer {
     throw new NeedsAwake("a name is not UTF-8");
   }
   return Buffer.from(text);
-}
-
-/** What the engine stumbles over, an awake space may still answer; only an engine that is gone is a failure. */
-async function unlessBeyond<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (cause) {
-    if (cause instanceof EngineError && cause.kind !== "unavailable") {
-      throw new NeedsAwake("the engine does not tell", { cause });
-    }
-    throw cause;
-  }
 }
 
 async function* slice(

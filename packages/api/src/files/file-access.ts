@@ -4,9 +4,11 @@ import type { Guests } from "../spaces/guests.js";
 import { KeyedLock } from "../spaces/keyed-lock.js";
 import type { SpaceEntry } from "../spaces/space-entry.js";
 import type { SpaceService } from "../spaces/space-service.js";
-import { AsleepFiles, NeedsAwake } from "./asleep-files.js";
+import { AsleepFiles } from "./asleep-files.js";
 import { EngineFiles } from "./engine-files.js";
-import type { ReadableFiles, SpaceFiles } from "./space-files.js";
+import { NeedsAwake } from "./needs-awake.js";
+import type { FileFacts, ReadableFiles, SpaceFiles } from "./space-files.js";
+import { CutShort } from "./streams.js";
 
 /** Finds the way to a space's files: its guest agent, commands of the engine, or, while it sleeps, the engine's archives. */
 export class FileAccess {
@@ -17,6 +19,8 @@ export class FileAccess {
     private readonly engine: Engine,
     private readonly guests: Guests,
     private readonly spaces: Pick<SpaceService, "find" | "acquire" | "pauseIfIdle">,
+    /** A folder of the daemon's for what is read of sleeping spaces and too large for its memory. */
+    private readonly spoolIn: string,
   ) {}
 
   /** The files of a space that the caller keeps awake. */
@@ -85,6 +89,29 @@ export class FileAccess {
     }
   }
 
+  #asleep(entry: SpaceEntry): AsleepFiles {
+    const { engine, spoolIn } = this;
+    const goOn = async (
+      path: Buffer,
+      facts: FileFacts,
+      range: { offset: number; length: number },
+    ) => {
+      const { entry: awake, release } = await this.spaces.acquire(entry.name);
+      try {
+        const { stat, stream } = await (await this.of(awake)).read(path, range);
+        stream.once("close", release);
+        const same = stat.size === facts.size && Math.abs(stat.mtimeMs - facts.mtimeMs) < 2;
+        if (awake === entry && same) return stream;
+        stream.destroy();
+      } catch (error) {
+        release();
+        throw error;
+      }
+      throw new CutShort("the file changed while it was read");
+    };
+    return new AsleepFiles({ engine, entry, large: { spoolIn, goOn } });
+  }
+
   /** undefined where it has to be done awake. */
   async #readAsleep<T>(
     name: string,
@@ -94,7 +121,7 @@ export class FileAccess {
     const entry = await this.spaces.find(name);
     let result: T;
     try {
-      result = await task(new AsleepFiles(this.engine, entry.id));
+      result = await task(this.#asleep(entry));
     } catch (error) {
       if (error instanceof NeedsAwake) return undefined;
       if (await this.#stillAsleep(entry)) throw error;
@@ -107,8 +134,8 @@ export class FileAccess {
   }
 
   async #stillAsleep(entry: SpaceEntry): Promise<boolean> {
-    const { state } = await this.engine.inspectContainer(entry.id);
-    return state !== "running" && entry.state !== "running";
+    const state = await this.engine.containerState(entry.id);
+    return state !== undefined && state !== "running" && entry.state !== "running";
   }
 
   /** Unless somebody else has begun to use the space. */

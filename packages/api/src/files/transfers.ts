@@ -1,10 +1,10 @@
 import type { Readable } from "node:stream";
 import type { FileWritten, UploadedFiles } from "@clawdspace/protocol";
 import { GuestError } from "../guest/types.js";
-import { NeedsAwake } from "./asleep-files.js";
 import { type Conditions, conditional, type Etags, names } from "./conditions.js";
 import type { FileAccess } from "./file-access.js";
 import { naming } from "./file-errors.js";
+import { NeedsAwake } from "./needs-awake.js";
 import type { FileFacts, ReadableFiles } from "./space-files.js";
 import { exactly, pour } from "./streams.js";
 import { parseMode, written } from "./wire.js";

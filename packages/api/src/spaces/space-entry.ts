@@ -19,6 +19,7 @@ export class SpaceEntry {
   /** Sleep has begun: who needs the space awake from now on waits until it sleeps, and wakes it. */
   fallingAsleep = false;
   #idle: (() => void)[] = [];
+  readonly #reads = new Set<() => void>();
   readonly #onState = new Set<(state: ContainerState) => void>();
 
   constructor(
@@ -77,6 +78,20 @@ export class SpaceEntry {
       this.touch();
       if (this.uses === 0) for (const wake of this.#idle.splice(0)) wake();
     };
+  }
+
+  /**
+   * Notes a read of the sleeping space, for which the engine keeps hold of its container, until the returned function is
+   * called. `letGo` is called when something else is to be done with it.
+   */
+  readAsleep(letGo: () => void): () => void {
+    this.#reads.add(letGo);
+    return () => this.#reads.delete(letGo);
+  }
+
+  /** Frees the container of reads that the engine is busy with. */
+  letGoOfReads(): void {
+    for (const letGo of [...this.#reads]) letGo();
   }
 
   /** Resolves when nobody uses the space, or after `timeoutMs`. */

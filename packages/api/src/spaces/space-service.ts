@@ -113,6 +113,7 @@ export class SpaceService {
     const { engine, names, registry, leftovers } = this.parts;
     await this.#lock.run(name, async () => {
       const entry = await this.find(name);
+      entry.letGoOfReads();
       await this.parts.beforeRemove(entry);
       const volume = names.volume(name);
       if (!removeVolume) await this.#keepVolume(entry);
@@ -257,6 +258,7 @@ export class SpaceService {
   }
 
   async #awaken(entry: SpaceEntry): Promise<void> {
+    entry.letGoOfReads();
     if (entry.state === "paused") await this.parts.engine.unpauseContainer(entry.id);
     else await this.#restart(entry);
     entry.setState("running");
