@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readConfig } from "../../clawdbot/plugins/clawdspace/src/config.js";
+import plugin from "../../clawdbot/plugins/clawdspace/src/index.js";
 import { createBackend } from "../../clawdbot/plugins/clawdspace/src/sandbox/backend.js";
 import type { Sandbox } from "../../clawdbot/plugins/clawdspace/src/sandbox/seam.js";
 import { type Daemon, startDaemon } from "../support/daemon.js";
@@ -134,6 +135,52 @@ test("files by paths of both sides, and none outside of the workspace", async ()
   }
   expect(await sandbox.validateWorkdir("/workspace")).toBe("/workspace");
   expect(await sandbox.validateWorkdir("/workspace/none")).toBeNull();
+});
+
+test("an agent's skills come along, and again when they change", async () => {
+  const skillsWorkspaceDir = join(workspaceDir, "..", `${basename(workspaceDir)}-skills`);
+  const skill = join(skillsWorkspaceDir, "skills/one/SKILL.md");
+  const seen = async () => {
+    const request = { scopeKey: "agent:main", workspaceDir, skillsWorkspaceDir };
+    const made = await again.factory({ ...request, cfg: { workspaceAccess: "rw" } });
+    const script = "cat .openclaw/sandbox-skills/skills/*/*";
+    return `${(await made.runShellCommand({ script, allowFailure: true })).stdout}`;
+  };
+  const again = backend();
+  expect(await seen()).toBe("");
+  await mkdir(dirname(skill), { recursive: true });
+  try {
+    for (const text of ["first", "second"]) {
+      await writeFile(skill, text);
+      expect(await seen()).toBe(text);
+    }
+    // Unchanged on the host: what the agent made of its copy stays.
+    await sandbox.runShellCommand({ script: "echo own > .openclaw/sandbox-skills/skills/one/x" });
+    expect(await seen()).toBe("secondown\n");
+  } finally {
+    await rm(skillsWorkspaceDir, { recursive: true, force: true });
+  }
+});
+
+test("an agent's run that is aborted ends its command, by the plugin's tool", async () => {
+  const tools: { execute(id: string, params: object, signal: AbortSignal): Promise<unknown> }[] =
+    [];
+  plugin.register({
+    pluginConfig: { baseUrl: daemon.url, apiKey: daemon.key },
+    registerTool: (tool: never) => tools.push(tool),
+    registerGatewayMethod: () => {},
+    registerCli: () => {},
+  });
+  const abort = new AbortController();
+  const params = { action: "exec", space: sandbox.runtimeId, command: "sleep 4245" };
+  const running = tools[0]?.execute("1", params, abort.signal);
+  const ended = expect(running).rejects.toThrow();
+  const sleepers = async () =>
+    `${(await sandbox.runShellCommand({ script: "pgrep -fxc 'sleep 4245'; true" })).stdout}`.trim();
+  await expect.poll(sleepers, { timeout: 30_000 }).toBe("1");
+  abort.abort();
+  await ended;
+  await expect.poll(sleepers, { timeout: 30_000 }).toBe("0");
 });
 
 test("one space for each scope, found again, listed and removed, and none that is denied", async () => {

@@ -8,6 +8,8 @@ import { ScriptedModel, type ToolCall } from "../support/scripted-model.js";
 
 const CLI = resolve(import.meta.dirname, "../../packages/cli/build/package/dist/cli/main.js");
 
+const SKILLS = "/workspace/.openclaw/sandbox-skills/skills";
+
 let daemon: Daemon;
 let model: ScriptedModel;
 let host: AgentHost;
@@ -88,21 +90,33 @@ test("an agent's own tools work in a space, and leave the host alone", async () 
     ...["*** Begin Patch", "*** Add File: new.txt", "+added"],
     ...["*** Update File: notes/a.txt", "@@", "-2", "+two again", "*** End Patch"],
   ].join("\n");
-  const [ran, wrote, read, edited, patched, listed, escaped, missing, byTool, byMcp] = await turn(
-    "FIRST",
-    [
-      { name: "exec", args: { command: "cat brought.txt; pwd; env; echo err >&2; exit 3" } },
-      { name: "write", args: { path: "notes/a.txt", content: "one\n2\n" } },
-      { name: "read", args: { path: join(workspace, "notes/a.txt") } },
-      { name: "edit", args: { path: "notes/a.txt", edits: [{ oldText: "one", newText: "1" }] } },
-      { name: "apply_patch", args: { input: patch } },
-      { name: "ls", args: { path: "." } },
-      { name: "read", args: { path: "/etc/passwd" } },
-      { name: "read", args: { path: "nowhere.txt" } },
-      { name: "clawdspace", args: { action: "list_spaces" } },
-      { name: "clawdspace__list_spaces", args: {} },
-    ],
-  );
+  const [
+    ran,
+    wrote,
+    read,
+    edited,
+    patched,
+    listed,
+    escaped,
+    missing,
+    skill,
+    skills,
+    byTool,
+    byMcp,
+  ] = await turn("FIRST", [
+    { name: "exec", args: { command: "cat brought.txt; pwd; env; echo err >&2; exit 3" } },
+    { name: "write", args: { path: "notes/a.txt", content: "one\n2\n" } },
+    { name: "read", args: { path: join(workspace, "notes/a.txt") } },
+    { name: "edit", args: { path: "notes/a.txt", edits: [{ oldText: "one", newText: "1" }] } },
+    { name: "apply_patch", args: { input: patch } },
+    { name: "ls", args: { path: "." } },
+    { name: "read", args: { path: "/etc/passwd" } },
+    { name: "read", args: { path: "nowhere.txt" } },
+    { name: "read", args: { path: `${SKILLS}/clawdspace/SKILL.md` } },
+    { name: "exec", args: { command: `ls ${SKILLS}` } },
+    { name: "clawdspace", args: { action: "list_spaces" } },
+    { name: "clawdspace__list_spaces", args: {} },
+  ]);
   expect(ran).toMatch(/^from the host\n\/workspace\n[\s\S]*err\n[\s\S]*code 3/);
   expect(ran).toContain("HOME=/home/sandbox\n");
   expect(ran).not.toContain(daemon.key);
@@ -114,6 +128,8 @@ test("an agent's own tools work in a space, and leave the host alone", async () 
   expect(listed).toMatch(/brought\.txt[\s\S]*new\.txt[\s\S]*notes\//);
   expect(escaped).toContain("outside");
   expect(missing).toContain("nowhere.txt");
+  expect(skill).toContain("# Spaces");
+  expect(skills).toContain("clawdspace");
   // The plugin's tool beside its sandbox, and the same by MCP, which keeps to the key alone.
   expect(byTool).toContain("agent-main-");
   expect(byTool).not.toContain("secret");

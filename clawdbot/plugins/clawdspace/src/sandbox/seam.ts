@@ -6,6 +6,8 @@ export interface BackendRequest {
   registeredRuntimeIds?: string[];
   /** The workspace as the host knows it; tools name files by paths below it. */
   workspaceDir: string;
+  /** Copies of the skills that the agent may use. */
+  skillsWorkspaceDir?: string;
   cfg: { workspaceAccess?: "none" | "ro" | "rw"; docker?: { env?: Record<string, string> } };
 }
 
