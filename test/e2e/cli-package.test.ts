@@ -21,6 +21,18 @@ afterAll(async () => {
   await daemon?.stop();
 });
 
+async function volumesOf(namespace: string): Promise<string[]> {
+  const filters = { label: [`clawdspace.namespace=${namespace}`] };
+  const { Volumes } = await docker.listVolumes({ filters: JSON.stringify(filters) });
+  return (Volumes ?? []).map(({ Name }) => Name).sort();
+}
+
+/** The volume that a container has on its workspace. */
+async function volumeBehind(container: string): Promise<string | undefined> {
+  const { Mounts } = await docker.getContainer(container).inspect();
+  return Mounts.find(({ Destination }) => Destination === "/workspace")?.Name;
+}
+
 it("runs the client's examples as docs/CLIENT.md has them", async () => {
   const text = await readFile(join(ROOT, "docs/CLIENT.md"), "utf8");
   const blocks = [...text.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
@@ -109,6 +121,15 @@ it("brings a daemon up and down, keeps spaces and key, and takes itself away", a
     // Without configuration: the daemon's key is found on its own machine.
     await ok("create", "kept", "-m", "128m");
     await ok("exec", "kept", "echo kept > file");
+    // One that waited in the pool, which has its files in a volume of the pool's.
+    for (let claimed = false; !claimed; ) {
+      await ok("create", "warm");
+      const { Config } = await docker.getContainer(`${namespace}-warm`).inspect();
+      claimed = Config.Labels["clawdspace.pool"] !== undefined;
+      if (!claimed) await ok("destroy", "warm", "-f");
+    }
+    await ok("exec", "warm", "echo warm > file");
+    const backing = await volumeBehind(`${namespace}-warm`);
     expect(await json("up", "-d")).toMatchObject({ started: false });
 
     await ok("down");
@@ -120,20 +141,24 @@ it("brings a daemon up and down, keeps spaces and key, and takes itself away", a
     await ok("up", "-d");
     expect(await ok("exec", "kept", "cat file")).toBe("kept\n");
     expect((await cli.run(["uninstall"], { env })).code).toBe(2);
+    // A clean-up of the engine may have taken the name by which the volume is known as the space's.
+    await docker.getVolume(`${namespace}-vol-warm`).remove();
     const kept = await json("uninstall", "-f");
-    expect(kept.keptVolumes).toEqual([`${namespace}-vol-kept`]);
+    const names = [`${namespace}-vol-kept`, `${namespace}-vol-warm`];
+    expect(kept.keptVolumes.sort()).toEqual(names);
+    expect(await volumesOf(namespace)).toEqual([backing, ...names].sort());
     expect((await cli.run(["list"], { env })).code).toBe(1);
 
     // The files are still there for the next one.
     await ok("up", "-d");
     await ok("create", "kept", "-m", "128m");
     expect(await ok("exec", "kept", "cat file")).toBe("kept\n");
+    await ok("create", "warm");
+    expect(await ok("exec", "warm", "cat file")).toBe("warm\n");
     await ok("uninstall", "-f", "--volumes");
     const filters = { label: [`clawdspace.namespace=${namespace}`] };
     expect(await docker.listContainers({ all: true, filters })).toEqual([]);
-    expect((await docker.listVolumes({ filters: JSON.stringify(filters) })).Volumes ?? []).toEqual(
-      [],
-    );
+    expect(await volumesOf(namespace)).toEqual([]);
     expect(await docker.listNetworks({ filters: JSON.stringify(filters) })).toEqual([]);
   } finally {
     await cli.run(["down"], { env });
