@@ -14,7 +14,13 @@ import { build } from "esbuild";
 import { ROOT } from "./setup/sources.mjs";
 
 const OUT = join(ROOT, "packages/cli/build/package");
-const DAEMON_ENTRIES = ["index", "config", "engine/docker-engine", "network/uninstall"];
+const DAEMON_ENTRIES = [
+  "index",
+  "config",
+  "engine/docker-engine",
+  "network/uninstall",
+  "pool/uninstall",
+];
 const OURS = /^@clawdspace\//;
 
 /** The client has an entry of its own for Node.js. */

@@ -3,9 +3,7 @@ import { join } from "node:path";
 import { readConfig } from "../../packages/api/dist/config.js";
 import { DockerEngine } from "../../packages/api/dist/engine/docker-engine.js";
 import { uninstallNetwork } from "../../packages/api/dist/network/uninstall.js";
-import { ClaimStore } from "../../packages/api/dist/pool/claim-store.js";
-import { Names } from "../../packages/api/dist/spaces/names.js";
-import { SpecReader } from "../../packages/api/dist/spaces/spec-reader.js";
+import { nameClaimedVolumes } from "../../packages/api/dist/pool/uninstall.js";
 import { SetupError } from "./setup-error.mjs";
 
 const NAMESPACE_LABEL = "clawdspace.namespace";
@@ -29,7 +27,7 @@ export async function uninstall({ volumes, config, data }) {
   const containers = await engine.listContainers(ours).catch((error) => {
     throw new SetupError(`The engine at ${dockerHost} can't be asked: ${error.message}`);
   });
-  if (!volumes) await nameVolumes(engine, new Names(namespace), containers, data);
+  if (!volumes) await nameClaimedVolumes(engine, namespace, containers, data);
   await Promise.all(containers.map(({ id }) => engine.removeContainer(id)));
   const there = await engine.listVolumes(ours);
   const all = there.map(({ name }) => name);
@@ -63,17 +61,6 @@ export async function uninstall({ volumes, config, data }) {
   left.push("the sandbox image and the Docker Engine", "this program: npm uninstall -g clawdspace");
   const spaces = containers.map(({ name }) => name);
   return { spaces, volumes: gone, keptVolumes: kept, removed, left };
-}
-
-/** An engine's clean-up may have taken the volumes by which spaces that came from the pool are known. */
-async function nameVolumes(engine, names, containers, data) {
-  const claims = new ClaimStore(engine, names, join(data, "claims"));
-  const specs = new SpecReader(names, claims);
-  for (const container of containers) {
-    const space = specs.spaceOf(container);
-    const claim = space && (await claims.of(container.id, space));
-    if (claim) await claims.name(claim);
-  }
 }
 
 const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
