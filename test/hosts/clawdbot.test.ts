@@ -9,8 +9,7 @@ let host: AgentHost;
 beforeAll(async () => {
   daemon = await startDaemon();
   await daemon.space("secret");
-  const config = { baseUrl: daemon.url, apiKey: daemon.key, ...PLUGIN_CONFIG };
-  host = await AgentHost.install(CLAWDBOT, config);
+  host = await AgentHost.install(CLAWDBOT, { ...reach(), ...PLUGIN_CONFIG });
   await host.start();
 });
 afterAll(async () => {
@@ -18,7 +17,8 @@ afterAll(async () => {
   await daemon?.stop();
 });
 
-const { act, refused } = pluginTests(() => ({ daemon, host }));
+const reach = () => ({ baseUrl: daemon.url, apiKey: daemon.key });
+const { act, refused, changeTemplates } = pluginTests(() => ({ daemon, host }));
 
 test("a daemon that is down is told as that, and the gateway lives on; so over its own restart", async () => {
   await daemon.kill();
@@ -26,6 +26,8 @@ test("a daemon that is down is told as that, and the gateway lives on; so over i
   await daemon.run();
   expect(await act({ action: "health" })).toContain('"ok"');
   await host.stop();
+  await host.configurePlugin(reach());
   await host.start();
-  expect(await act({ action: "list_spaces" })).toContain("spaces");
+  expect(await act({ action: "list_spaces" })).toContain("secret");
+  await changeTemplates();
 });

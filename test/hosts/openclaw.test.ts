@@ -18,47 +18,40 @@ let workspace: string;
 beforeAll(async () => {
   [daemon, model] = await Promise.all([startDaemon(), ScriptedModel.start()]);
   await daemon.space("secret");
-  host = await AgentHost.install(
-    OPENCLAW,
-    {
-      ...{ baseUrl: daemon.url, apiKey: daemon.key, ...PLUGIN_CONFIG },
-      sandbox: { template: "offline", memory: "256m" },
-    },
-    (home) => {
-      workspace = join(home, "agent-workspace");
-      mkdirSync(workspace);
-      writeFileSync(join(workspace, "brought.txt"), "from the host\n");
-      const cost = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
-      const scripted = {
-        ...{ id: "scripted", name: "scripted", reasoning: false, input: ["text"], cost },
-        ...{ contextWindow: 128_000, maxTokens: 4096 },
-      };
-      const provider = { baseUrl: model.url, apiKey: "x", api: "openai-completions" };
-      return {
-        models: { mode: "replace", providers: { mock: { ...provider, models: [scripted] } } },
-        agents: {
-          defaults: {
-            ...{ workspace, skipBootstrap: true, model: { primary: "mock/scripted" } },
-            sandbox: {
-              ...{ mode: "all", backend: "clawdspace", scope: "agent", workspaceAccess: "rw" },
-            },
+  host = await AgentHost.install(OPENCLAW, { ...settings(), ...PLUGIN_CONFIG }, (home) => {
+    workspace = join(home, "agent-workspace");
+    mkdirSync(workspace);
+    writeFileSync(join(workspace, "brought.txt"), "from the host\n");
+    const cost = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+    const scripted = {
+      ...{ id: "scripted", name: "scripted", reasoning: false, input: ["text"], cost },
+      ...{ contextWindow: 128_000, maxTokens: 4096 },
+    };
+    const provider = { baseUrl: model.url, apiKey: "x", api: "openai-completions" };
+    return {
+      models: { mode: "replace", providers: { mock: { ...provider, models: [scripted] } } },
+      agents: {
+        defaults: {
+          ...{ workspace, skipBootstrap: true, model: { primary: "mock/scripted" } },
+          sandbox: {
+            ...{ mode: "all", backend: "clawdspace", scope: "agent", workspaceAccess: "rw" },
           },
         },
-        tools: {
-          toolSearch: false,
-          sandbox: { tools: { alsoAllow: ["clawdspace", "clawdspace__*"] } },
-        },
-        mcp: {
-          servers: {
-            clawdspace: {
-              ...{ command: process.execPath, args: [CLI, "mcp"] },
-              env: { CLAWDSPACE_SERVER: daemon.url, CLAWDSPACE_KEY: daemon.key, HOME: home },
-            },
+      },
+      tools: {
+        toolSearch: false,
+        sandbox: { tools: { alsoAllow: ["clawdspace", "clawdspace__*"] } },
+      },
+      mcp: {
+        servers: {
+          clawdspace: {
+            ...{ command: process.execPath, args: [CLI, "mcp"] },
+            env: { CLAWDSPACE_SERVER: daemon.url, CLAWDSPACE_KEY: daemon.key, HOME: home },
           },
         },
-      };
-    },
-  );
+      },
+    };
+  });
   await host.start();
 });
 afterAll(async () => {
@@ -67,7 +60,11 @@ afterAll(async () => {
   await daemon?.stop();
 });
 
-const { act, refused } = pluginTests(() => ({ daemon, host }));
+const settings = () => ({
+  ...{ baseUrl: daemon.url, apiKey: daemon.key },
+  sandbox: { template: "offline", memory: "256m" },
+});
+const { act, refused, changeTemplates } = pluginTests(() => ({ daemon, host }));
 
 /** Lets the agent make these calls, and resolves to what its tools answered. */
 async function turn(trigger: string, calls: ToolCall[]): Promise<string[]> {
@@ -144,11 +141,26 @@ test("an agent's own tools work in a space, and leave the host alone", async () 
   expect(readdirSync(workspace)).toEqual(["brought.txt"]);
 });
 
+test("a subcommand of the host's own", async () => {
+  await daemon.space("cli");
+  const ran = expect(host.run(["clawdspace", "exec", "cli", "--json", "echo out; exit 3"])).rejects;
+  const denied = expect(host.run(["clawdspace", "stop", "secret"])).rejects;
+  const [listed] = await Promise.all([
+    host.run(["clawdspace", "list", "--json"]),
+    ran.toMatchObject({ code: 3, stdout: expect.stringContaining('"stdout":"out\\n"') }),
+    denied.toThrow("configuration"),
+  ]);
+  expect(listed).toContain('"name":"cli"');
+  await daemon.json("DELETE", "/api/spaces/cli?removeVolume=true");
+});
+
 test("the space sleeps and wakes, and serves on after a restart of the gateway", async () => {
   const before = await theSpace();
   expect((await daemon.json("POST", `/api/spaces/${before.name}/stop`)).status).toBe(200);
   await host.stop();
+  await host.configurePlugin(settings());
   await host.start();
+  await changeTemplates();
   const [kept] = await turn("SECOND", [{ name: "exec", args: { command: "cat new.txt" } }]);
   expect(kept).toBe("added");
   expect((await theSpace()).id).toBe(before.id);
@@ -196,17 +208,4 @@ test("the host's own commands list and remove it, and a daemon that is down is t
   const [again] = await turn("FIFTH", [{ name: "exec", args: { command: "cat new.txt" } }]);
   expect(again).toBe("added");
   expect(await act({ action: "health" })).toContain('"ok"');
-});
-
-test("a subcommand of the host's own", async () => {
-  await daemon.space("cli");
-  const ran = expect(host.run(["clawdspace", "exec", "cli", "--json", "echo out; exit 3"])).rejects;
-  const denied = expect(host.run(["clawdspace", "stop", "secret"])).rejects;
-  const [listed] = await Promise.all([
-    host.run(["clawdspace", "list", "--json"]),
-    ran.toMatchObject({ code: 3, stdout: expect.stringContaining('"stdout":"out\\n"') }),
-    denied.toThrow("configuration"),
-  ]);
-  expect(listed).toContain('"name":"cli"');
-  await daemon.json("DELETE", "/api/spaces/cli?removeVolume=true");
 });

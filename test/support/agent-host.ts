@@ -118,15 +118,20 @@ export class AgentHost {
       ...host.quiet,
     }));
     await made.run(["plugins", "install", PLUGIN, ...host.install]);
-    await made.#configure((all) => ({
+    await made.#configure((all) => ({ ...all, ...settings(home) }));
+    await made.configurePlugin(config);
+    return made;
+  }
+
+  /** Gives the plugin other settings; to be done while the gateway doesn't run. */
+  async configurePlugin(config: object): Promise<void> {
+    await this.#configure((all) => ({
       ...all,
       plugins: {
         ...(all.plugins as object),
         entries: { clawdspace: { enabled: true, config } },
       },
-      ...settings(home),
     }));
-    return made;
   }
 
   /** Everything that the gateway has printed. */

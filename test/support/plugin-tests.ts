@@ -129,5 +129,13 @@ export function pluginTests(there: () => { daemon: Daemon; host: AgentHost }) {
     await daemon.json("DELETE", "/api/spaces/rpc?removeVolume=true");
   });
 
-  return { act, refused };
+  /** What is allowed only where the plugin's configuration has no lists. */
+  const changeTemplates = async () => {
+    await act({ action: "templates_put", yaml: TEMPLATE });
+    expect(await act({ action: "templates_get", name: "hosted" })).toContain("of a test");
+    await act({ action: "templates_delete", name: "hosted" });
+    expect(await refused({ action: "templates_get", name: "hosted" })).toContain("not_found");
+  };
+
+  return { act, refused, changeTemplates };
 }
