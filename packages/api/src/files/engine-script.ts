@@ -99,6 +99,8 @@ opened_facts() { stated /proc/self/fd/3 '${FACTS}' '${FOUND_FACTS}' -L; }
  */
 export const FILES_SCRIPT = `${SCRIPT_PRELUDE}
 op=$1; shift
+# Ends everything when the reader leaves, which keeps its end of stdin, here 5, open for as long as it wants more.
+until_closed() { { cat; kill -9 0; } <&5 >/dev/null 2>&1 & }
 # GNU's and newer BusyBox's mv and cp take -T: the second name is never a folder to put the first one into.
 whole() { mv --help 2>&1 | grep -q -e -T && whole=T || whole=; }
 # Goes to where a symlink leads, as a write does; what is swapped behind that is replaced, not followed.
@@ -154,8 +156,11 @@ walk)
   exit 0 ;;
 archive)
   enter "$first"
+  exec 5<&0
+  tar -cf - . & sending=$!
+  until_closed
   # 2 is what it ends with where it could not read everything.
-  tar -cf - .; code=$?
+  wait "$sending"; code=$?
   [ "$code" -gt 2 ] && exit "$code"
   exit 0 ;;
 read) # folder, name, offset, length or -
@@ -168,8 +173,7 @@ read) # folder, name, offset, length or -
       if [ "$2" = - ]; then cat; else head -c "$2"; fi
   }
   send "$3" "$4" & sending=$!
-  # The reader keeps its end of stdin open for as long as it wants more.
-  { cat; kill -9 0; } <&5 >/dev/null 2>&1 &
+  until_closed
   wait "$sending" ;;
 readlink)
   enter "$first"; there "./$name" || exit ${EXIT.notFound}

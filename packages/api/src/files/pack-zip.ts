@@ -25,7 +25,7 @@ export function packZip(tree: AsyncIterable<TreeEntry>, onLeftOut: () => void): 
     for await (const entry of tree) {
       if (output.destroyed) return;
       try {
-        await add(zip, entry);
+        await add(zip, entry, output);
       } catch (error) {
         if (!isLeftOut(error)) throw error;
         onLeftOut();
@@ -37,7 +37,7 @@ export function packZip(tree: AsyncIterable<TreeEntry>, onLeftOut: () => void): 
   return output;
 }
 
-async function add(zip: ZipFile, entry: TreeEntry): Promise<void> {
+async function add(zip: ZipFile, entry: TreeEntry, output: Readable): Promise<void> {
   const { facts } = entry;
   const name = zipName(entry.path);
   const mtime = new Date(Math.max(facts.mtimeMs, FIRST_MTIME));
@@ -50,8 +50,11 @@ async function add(zip: ZipFile, entry: TreeEntry): Promise<void> {
   } else if (facts.type === "file") {
     const { size, stream } = await entry.open();
     const content = exactly(stream, size);
+    // Nobody else tells it that the zip is not wanted any more.
+    const give = () => content.destroy();
+    output.once("close", give);
     zip.addReadStream(content, name, { mtime, mode: S_IFREG | mode, size });
-    await finished(content);
+    await finished(content).finally(() => output.off("close", give));
   }
 }
 
