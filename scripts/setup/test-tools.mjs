@@ -7,8 +7,16 @@ import {
 } from "./apt.mjs";
 import { tryRun } from "./run.mjs";
 
-/** What the tests use beyond what `npm start` needs: a browser, the fuzzer's compiler, network tools and a terminal. */
-const TOOLS = ["chromium", "clang", "iproute2", "openssl", "tmux"];
+/** What the tests use beyond what `npm start` needs: a browser, compilers, network tools and a terminal. */
+const TOOLS = [
+  "chromium",
+  "clang",
+  "gcc-aarch64-linux-gnu",
+  "iproute2",
+  "libc6-dev-arm64-cross",
+  "openssl",
+  "tmux",
+];
 
 /** Taken along where the distribution has it. */
 const OPTIONAL_TOOLS = ["runsc"];

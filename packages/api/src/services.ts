@@ -14,6 +14,7 @@ import { FileService } from "./files/file-service.js";
 import { FolderTransfers } from "./files/folder-transfers.js";
 import { mustLieInside } from "./files/must-lie-inside.js";
 import { SearchService } from "./files/search-service.js";
+import { emptySpool } from "./files/spool.js";
 import { Transfers } from "./files/transfers.js";
 import { WatchService } from "./files/watch-service.js";
 import { WorkspacePath } from "./files/workspace-path.js";
@@ -159,6 +160,7 @@ export function createServices(
   });
   const system = new SystemService(engine, config.dataDir);
   const engineHealth = new EngineHealth(engine);
+  const spoolIn = join(config.dataDir, "uploads");
   const commands = new CommandRunner(hosts);
   const git = new GitService(new GitRunner(commands), async (entry, path) =>
     mustLieInside(await access.of(entry), WorkspacePath.fromBytes(Buffer.from(path), "repoPath")),
@@ -213,7 +215,7 @@ export function createServices(
   const events = new EventBus();
   recorder.listen(publishRecorded(events));
   registry.onChange(publishChanges(events));
-  const access = new FileAccess(engine, guests, spaces, join(config.dataDir, "uploads"));
+  const access = new FileAccess(engine, guests, spaces, spoolIn);
   metrics.watch(registry);
   metrics.watchPool(pool);
   recorder.listen(measureExecs(metrics));
@@ -314,7 +316,7 @@ export function createServices(
     terminals: new TerminalService(spaces, hosts, processes),
     files: new FileService(access),
     transfers: new Transfers(access),
-    folders: new FolderTransfers(access, join(config.dataDir, "uploads")),
+    folders: new FolderTransfers(access, spoolIn),
     searches: new SearchService(access, commands),
     watches: new WatchService(spaces, guests),
     git,
@@ -345,6 +347,7 @@ export function createServices(
     },
     async start() {
       await recorder.open();
+      await emptySpool(spoolIn);
       await shells.start();
       webhooks.start();
       history.start();

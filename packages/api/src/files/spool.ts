@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rm, statfs } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { ClawdspaceError } from "@clawdspace/protocol";
@@ -13,6 +13,13 @@ const LOOK_EACH_BYTES = 256 * 1024 ** 2;
 /** Says that a source was let go of before it had sent everything. */
 export class LetGo extends Error {
   override readonly name = "LetGo";
+}
+
+/** Removes what a daemon left that was killed in the moment before it took a file's name away. */
+export async function emptySpool(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    await rm(join(folder, name), { force: true });
+  }
 }
 
 /** Whether a folder's disk has room for so many bytes more. */
@@ -61,7 +68,7 @@ export class Spool {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const path = join(folder, `spool-${randomBytes(8).toString("hex")}`);
     const file = await open(path, "wx+", 0o600);
-    await rm(path);
+    await rm(path, { force: true });
     return new Spool(source, rest, file, folder, first);
   }
 

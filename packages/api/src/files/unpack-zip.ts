@@ -41,7 +41,7 @@ async function keep(source: Readable, folder: string): Promise<FileHandle> {
   const path = join(folder, `upload-${randomUUID()}.zip`);
   const file = await open(path, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, 0o600);
   try {
-    await rm(path);
+    await rm(path, { force: true });
     let length = 0;
     for await (const piece of source.iterator({ destroyOnReturn: false })) {
       length += piece.length;
