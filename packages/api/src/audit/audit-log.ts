@@ -45,6 +45,7 @@ export class AuditLog {
   #failure: { error: unknown; triedAt: number } | undefined;
   #retrying: Promise<void> | undefined;
   #closed = false;
+  #writing: Promise<void> = Promise.resolve();
   #headTimer: NodeJS.Timeout | undefined;
   #pruneTimer: NodeJS.Timeout | undefined;
 
@@ -245,8 +246,12 @@ export class AuditLog {
     this.#writeHead().catch(() => {});
   }
 
+  /** One after another: they write to the same file before it takes its name. */
   async #writeHead(): Promise<void> {
-    if (this.last.id > 0) await replaceFile(this.paths.head, JSON.stringify(this.last), false);
+    if (this.last.id === 0) return;
+    const write = () => replaceFile(this.paths.head, JSON.stringify(this.last), false);
+    this.#writing = this.#writing.then(write, write);
+    await this.#writing;
   }
 }
 

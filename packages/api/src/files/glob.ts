@@ -2,8 +2,11 @@ import { createContext, Script } from "node:vm";
 import { ClawdspaceError } from "@clawdspace/protocol";
 import picomatch from "picomatch";
 
-/** A pattern can be made that takes a regular expression for ever; all names of a round together get this long. */
-const MATCH_TIMEOUT_MS = 100;
+/**
+ * A pattern can be made that takes a regular expression for ever; all names of a round together get this long, which a busy
+ * machine may spend elsewhere for the most part.
+ */
+const MATCH_TIMEOUT_MS = 500;
 
 const script = new Script("names.map((name) => pattern.test(name))");
 
