@@ -40,6 +40,7 @@ import { peerSecret } from "./nodes/proof.js";
 import { Reservations } from "./nodes/reservations.js";
 import { Whereabouts } from "./nodes/whereabouts.js";
 import { ClaimStore } from "./pool/claim-store.js";
+import { Hostnames } from "./pool/hostname.js";
 import { restoreNames } from "./pool/restore-names.js";
 import { WarmPool } from "./pool/warm-pool.js";
 import { PortService } from "./ports/port-service.js";
@@ -179,7 +180,10 @@ export function createServices(
   const unfinished = new UnfinishedStore(join(config.dataDir, "unfinished"));
   const leftovers = new Leftovers({ engine, names, disks, unfinished, log });
   const defaults = { image: config.image, gpuImage: config.gpuImage };
-  const building = { engine, names, network, disks, images, leftovers, guests, claims, log };
+  const hostnames = new Hostnames();
+  const building = {
+    ...{ engine, names, network, disks, images, leftovers, guests, claims, hostnames, log },
+  };
   const pool = new WarmPool({
     ...building,
     limit: config.guest ? config.pool : 0,

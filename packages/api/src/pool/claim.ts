@@ -7,7 +7,7 @@ import { toHostname } from "../spaces/names.js";
 import { SpaceEntry } from "../spaces/space-entry.js";
 import type { SpaceSpec } from "../spaces/space-spec.js";
 import type { Claim, ClaimStore } from "./claim-store.js";
-import { setHostname } from "./hostname.js";
+import type { Hostnames } from "./hostname.js";
 import type { Member } from "./member.js";
 
 /** A guest agent that takes longer has something wrong. */
@@ -18,6 +18,7 @@ export interface ClaimParts {
   network: NetworkService;
   guests: Guests;
   claims: ClaimStore;
+  hostnames: Hostnames;
 }
 
 /**
@@ -26,7 +27,7 @@ export interface ClaimParts {
  * Throws where anything of that can't be had; then the container is of no use any more.
  */
 export async function claimMember(
-  { engine, network, guests, claims }: ClaimParts,
+  { engine, network, guests, claims, hostnames }: ClaimParts,
   member: Member,
   name: string,
   spec: SpaceSpec,
@@ -45,7 +46,7 @@ export async function claimMember(
     nameVolume(claims, claim),
     claims.write(claim),
     network.admit(spec),
-    setHostname(details, toHostname(name)),
+    hostnames.set(details, toHostname(name)),
     awake(engine, guests, member),
     setLimits(engine, member, spec),
   ]);

@@ -1,6 +1,6 @@
 import { type Engine, EngineError } from "../engine/engine.js";
 import type { NetworkService } from "../network/network-service.js";
-import { setHostname } from "../pool/hostname.js";
+import type { Hostnames } from "../pool/hostname.js";
 import type { DiskStore } from "./disk-store.js";
 import { type Names, toHostname } from "./names.js";
 import type { SpaceSpec } from "./space-spec.js";
@@ -10,6 +10,7 @@ export interface StartParts {
   names: Names;
   network: NetworkService;
   disks: DiskStore;
+  hostnames: Hostnames;
 }
 
 /** Starts a space that was stopped, so that it reaches nothing but what its policy says, or not at all. */
@@ -17,11 +18,11 @@ export async function startSpace(
   parts: StartParts,
   { name, id, spec }: { name: string; id: string; spec: SpaceSpec },
 ): Promise<void> {
-  const { engine, names, disks } = parts;
+  const { engine, names, disks, hostnames } = parts;
   if (spec.diskBytes !== undefined) await disks.ready(names.volume(name));
   await startContainer(parts, id, spec);
   // The engine gives it the host name again that it was made with.
-  if (spec.claimed) await setHostname(await engine.inspectContainer(id), toHostname(name));
+  if (spec.claimed) await hostnames.set(await engine.inspectContainer(id), toHostname(name));
 }
 
 /** Starts a container whose disk is there. */
