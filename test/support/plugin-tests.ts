@@ -31,9 +31,9 @@ export function pluginTests(there: () => { daemon: Daemon; host: AgentHost }) {
       host.run(["skills", "list"]),
     ]);
     expect(listed).toMatch(/clawdspace/i);
-    expect(doctor).not.toMatch(/clawdspace.*(error|failed)/i);
+    expect(withoutPaths(doctor)).not.toMatch(/clawdspace.*(error|failed)/i);
     expect(skills).toMatch(/clawdspace/i);
-    expect(host.log).not.toMatch(/clawdspace.*(error|failed)/i);
+    expect(withoutPaths(host.log)).not.toMatch(/clawdspace.*(error|failed)/i);
   });
 
   test("every action of the tool, on a real space", async () => {
@@ -139,3 +139,6 @@ export function pluginTests(there: () => { daemon: Daemon; host: AgentHost }) {
 
   return { act, refused, changeTemplates };
 }
+
+/** The host's own troubles are told with paths that hold our name. */
+const withoutPaths = (text: string) => text.replaceAll(/\/\S+/g, "");
