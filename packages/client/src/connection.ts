@@ -1,9 +1,4 @@
-import {
-  ClawdspaceError,
-  ERROR_STATUS,
-  ErrorBodySchema,
-  type ErrorCode,
-} from "@clawdspace/protocol";
+import { ClawdspaceError, ERROR_STATUS, type ErrorCode, type Issue } from "@clawdspace/protocol";
 import { jsonLines } from "./lines.js";
 import type { Socket, SocketFactory } from "./socket.js";
 import type { Body, Transport, TransportAnswer } from "./transport.js";
@@ -193,20 +188,21 @@ const definedOf = (headers: Record<string, string | undefined>) =>
 function toError(answer: TransportAnswer, text: string, baseUrl: string): ClawdspaceError {
   const seconds = Number(answer.header("retry-after"));
   const later = seconds > 0 ? { retryAfterSeconds: seconds } : {};
-  const body = ErrorBodySchema.safeParse(parsed(text));
-  if (body.success) {
-    const { code, error, issues } = body.data;
-    return new ClawdspaceError(code, error, { ...(issues ? { issues } : {}), ...later });
-  }
-  const message = (parsed(text) as { error?: unknown } | undefined)?.error;
+  // By hand, and not by the protocol's schema: a program that starts for one request would wait for it to load.
+  const { error, code, issues } = (parsed(text) ?? {}) as Record<string, unknown>;
   return new ClawdspaceError(
-    codeOf(answer.status),
-    typeof message === "string"
-      ? message
+    typeof code === "string" && code in ERROR_STATUS ? (code as ErrorCode) : codeOf(answer.status),
+    typeof error === "string"
+      ? error
       : `${baseUrl} answered with status ${answer.status}, and not as a Clawdspace daemon does.`,
-    later,
+    { ...(Array.isArray(issues) ? { issues: issues.filter(isIssue) } : {}), ...later },
   );
 }
+
+const isIssue = (value: unknown): value is Issue => {
+  const { path, message } = (value ?? {}) as Partial<Issue>;
+  return typeof path === "string" && typeof message === "string";
+};
 
 function codeOf(status: number): ErrorCode {
   const codes = Object.entries(ERROR_STATUS) as [ErrorCode, number][];

@@ -17,6 +17,7 @@ import {
   KeyListSchema,
   MessageSchema,
   type Space,
+  SpaceListSchema,
   type Template,
   TemplateAnswerSchema,
   TemplateListSchema,
@@ -26,7 +27,6 @@ import {
 } from "@clawdspace/protocol";
 import { type Connection, inBandError } from "./connection.js";
 import { SpaceHandle } from "./space.js";
-import { listSpaces } from "./space-list.js";
 import { pause } from "./sse.js";
 
 export type CreateProgress = Extract<CreateSpaceEvent, { type: "progress" }>;
@@ -35,7 +35,7 @@ export class Spaces {
   constructor(private readonly connection: Connection) {}
 
   async list(options: { signal?: AbortSignal } = {}): Promise<Space[]> {
-    return await listSpaces(this.connection, options);
+    return (await this.connection.json(SpaceListSchema, "GET", "/api/spaces", options)).spaces;
   }
 
   /** Throws `not_found`. */

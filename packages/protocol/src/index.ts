@@ -1,5 +1,6 @@
 export * from "./audit.js";
 export * from "./duration.js";
+export * from "./error.js";
 export * from "./errors.js";
 export * from "./events.js";
 export * from "./exec.js";
