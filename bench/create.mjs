@@ -19,14 +19,10 @@ async function startBench(pool) {
   const name = () => `made-${made++}`;
   const create = (space, options) => api("POST", "/spaces", { name: space, ...options });
   const remove = (space) => api("DELETE", `/spaces/${space}?removeVolume=true`);
-  /** Until the pool has been as it is for a second, with so many waiting: it makes nothing that would be measured too. */
+  /** Until so many wait, which is as many as should: then the pool makes nothing that would be measured too. */
   const settled = async (count) => {
-    let [before, since] = [-1, 0];
-    while (before < count || Date.now() - since < 1000) {
-      const ready = await metric("clawdspace_pool_ready");
-      if (ready !== before) [before, since] = [ready, Date.now()];
-      await delay(50);
-    }
+    while ((await metric("clawdspace_pool_ready")) < count) await delay(50);
+    await delay(300);
   };
   // Raises the network and publishes the guest agent.
   await create("first");
@@ -80,16 +76,16 @@ async function creates(label, bench, rounds, ready) {
 console.log(HEAD);
 const warm = await startBench(POOL);
 try {
-  await creates("warm", warm, 10, () => warm.settled(1));
-  const burst = (make) => () =>
-    timed(() => Promise.all(Array.from({ length: BURST }, (_, i) => make(i))));
-  let spaces = [];
   // What was asked for decides how many wait.
-  for (let i = 0; i < POOL; i++) {
+  for (let i = 0; i < POOL + 2; i++) {
     const space = warm.name();
     await warm.create(space);
     await warm.remove(space);
   }
+  await creates("warm", warm, 10, () => warm.settled(POOL));
+  const burst = (make) => () =>
+    timed(() => Promise.all(Array.from({ length: BURST }, (_, i) => make(i))));
+  let spaces = [];
   await measure({
     name: `burst of ${BURST}, pool of ${POOL}`,
     rounds: 3,

@@ -69,6 +69,10 @@ export async function startDaemon(environment = {}) {
     await once(child, "exit");
     agent.destroy();
     const filters = { label: [`clawdspace.namespace=${namespace}`] };
+    // What waited is the daemon's to remove, but it takes no longer than ten seconds for its end.
+    for (const { Id } of await docker.listContainers({ all: true, filters })) {
+      await docker.getContainer(Id).remove({ force: true, v: true });
+    }
     const { Volumes } = await docker.listVolumes({ filters: JSON.stringify(filters) });
     for (const { Name } of Volumes ?? []) await docker.getVolume(Name).remove();
     for (const { Id } of await docker.listNetworks({ filters }))

@@ -18,7 +18,7 @@ import {
 import { shapeOf } from "./shape.js";
 
 /** After the last create, before the pool makes more: what was created is used now. */
-const QUIET_MS = 200;
+const QUIET_MS = 500;
 /** Unclaimed for this long, a member sleeps. */
 const PAUSE_AFTER_MS = 60_000;
 const RETRY_MS = [2_000, 10_000, 60_000, 300_000];
