@@ -7,15 +7,18 @@ import {
 } from "./apt.mjs";
 import { tryRun } from "./run.mjs";
 
-/** What the tests use beyond what `npm start` needs: a browser, compilers, network tools and a terminal. */
+/** What the tests use beyond what `npm start` needs: a browser, compilers, network tools, a terminal and shells. */
 const TOOLS = [
   "chromium",
   "clang",
+  "fish",
   "gcc-aarch64-linux-gnu",
   "iproute2",
   "libc6-dev-arm64-cross",
   "openssl",
+  "systemd",
   "tmux",
+  "zsh",
 ];
 
 /** Taken along where the distribution has it. */

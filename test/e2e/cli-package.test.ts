@@ -79,6 +79,14 @@ it("holds what the sandbox image is made of, and prints a unit for systemd", asy
   expect(unit).toMatch(/^NoNewPrivileges=yes$/m);
   expect(unit).toMatch(/^CapabilityBoundingSet=CAP_/m);
   expect(unit).not.toContain(daemon.key);
+  // As systemd itself reads it: it complains of nothing, and finds little that the daemon may do.
+  const path = join(cli.home, "clawdspace.service");
+  await writeFile(path, unit);
+  const verified = await run("systemd-analyze", ["verify", path]);
+  expect(verified.stdout + verified.stderr).toBe("");
+  const judged = await run("systemd-analyze", ["security", "--offline=true", path]);
+  const [, exposure] = judged.stdout.match(/exposure level for .*: ([\d.]+)/) ?? [];
+  expect(Number(exposure)).toBeLessThan(7);
 });
 
 it("removes nothing beside a daemon that it can't end itself", async () => {

@@ -1,82 +1,24 @@
 import { execFile } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Cli } from "../support/cli.js";
 import { Daemon } from "../support/daemon.js";
+import { Person } from "../support/person.js";
 
 const run = promisify(execFile);
-const SEEN_MS = 30_000;
 
 let daemon: Daemon;
 let cli: Cli;
 let person: Person;
 
-/** Somebody at a terminal: tmux, which draws what they would see. */
-class Person {
-  readonly #socket = `cs-${randomBytes(4).toString("hex")}`;
-
-  async tmux(...args: string[]): Promise<string> {
-    const { stdout } = await run("tmux", ["-L", this.#socket, "-f", "/dev/null", ...args], {
-      env: { ...cli.env, TERM: "xterm-256color" },
-    });
-    return stdout;
-  }
-
-  /** Opens a window of this size with a shell in which `clawdspace` is the one under test. */
-  async sit(columns: number, rows: number): Promise<void> {
-    const size = ["-x", `${columns}`, "-y", `${rows}`];
-    await this.tmux(
-      "new-session",
-      "-d",
-      "-s",
-      "main",
-      ...size,
-      "env",
-      "PS1=HOST> ",
-      "bash",
-      "--norc",
-    );
-    await this.type(`clawdspace() { ${process.execPath} ${cli.main} "$@"; }`);
-    await this.sees(/HOST>$/);
-  }
-
-  async type(line: string): Promise<void> {
-    await this.tmux("send-keys", "-t", "main", "-l", line);
-    await this.press("Enter");
-  }
-
-  async press(...keys: string[]): Promise<void> {
-    await this.tmux("send-keys", "-t", "main", ...keys);
-  }
-
-  async screen(): Promise<string> {
-    return (await this.tmux("capture-pane", "-p", "-t", "main")).trimEnd();
-  }
-
-  /** The screen, once it shows this. */
-  async sees(wanted: RegExp): Promise<string> {
-    const until = Date.now() + SEEN_MS;
-    for (;;) {
-      const screen = await this.screen();
-      if (wanted.test(screen)) return screen;
-      if (Date.now() > until) throw new Error(`no ${wanted} on the screen:\n${screen}`);
-      await delay(50);
-    }
-  }
-
-  async leave(): Promise<void> {
-    await this.tmux("kill-server").catch(() => {});
-  }
-}
-
 beforeAll(async () => {
   daemon = await Daemon.start();
   cli = await Cli.of(daemon);
   await daemon.space("dev");
-  person = new Person();
-  await person.sit(100, 30);
+  person = new Person(cli.env);
+  await person.sit(100, 30, "env", "PS1=HOST> ", "bash", "--norc");
+  await person.type(`clawdspace() { ${process.execPath} ${cli.main} "$@"; }`);
+  await person.sees(/HOST>$/);
 });
 afterAll(async () => {
   await person?.leave();
