@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import Docker from "dockerode";
+import { DockerEngine } from "../packages/api/dist/engine/docker-engine.js";
+import { uninstallNetwork } from "../packages/api/dist/network/uninstall.js";
 
 const socket = (process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock").replace("unix://", "");
 export const docker = new Docker({ socketPath: socket });
@@ -75,8 +77,7 @@ export async function startDaemon(environment = {}) {
     }
     const { Volumes } = await docker.listVolumes({ filters: JSON.stringify(filters) });
     for (const { Name } of Volumes ?? []) await docker.getVolume(Name).remove();
-    for (const { Id } of await docker.listNetworks({ filters }))
-      await docker.getNetwork(Id).remove();
+    await uninstallNetwork(new DockerEngine(socket), namespace, "clawdspace:latest");
     rmSync(folder, { recursive: true, force: true });
   };
   return { api, namespace, metric, url, key, pid: child.pid, stop };
