@@ -22,6 +22,10 @@ beforeAll(async () => {
   // The node's own address in the network of the spaces; a template opens it.
   server = await startGitServer(network.Gateway, "x-access-token", TOKEN);
   server.create("private.git");
+  server.create("large.git", {
+    ".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n",
+    "large.bin": server.keepLarge("what is large"),
+  });
   const yaml = `name: git\nnetwork:\n  mode: internet\n  allowCidrs: [${network.Gateway}/32]\n`;
   const put = await ask(daemon, "PUT", "/api/templates", { yaml });
   expect(put.status, JSON.stringify(put.body)).toBe(200);
@@ -85,6 +89,19 @@ test("a create clones a private repository with a token that stays nowhere", asy
   expect(await run("dev", "cat repo/README.md")).toBe("hello");
   expect(await run("dev", "git -C repo remote get-url origin")).toBe(server.url("private.git"));
   expect(lines.join()).not.toContain(TOKEN);
+});
+
+test("a clone brings what is kept in Git LFS with the same token, or leaves it where that is said", async () => {
+  const url = server.url("large.git");
+  const clone = async (options: object) => {
+    const request = { url, token: TOKEN, ...options };
+    const { status, body } = await ask(daemon, "POST", "/api/spaces/dev/git/clone", request);
+    expect(status, JSON.stringify(body)).toBe(201);
+  };
+  await clone({ dest: "large" });
+  expect(await run("dev", "cat large/large.bin")).toBe("what is large");
+  await clone({ dest: "pointers", lfs: false });
+  expect(await run("dev", "head -1 pointers/large.bin")).toContain("git-lfs");
 });
 
 test("commits and pushes; what the remote has meanwhile is a conflict that a pull solves", async () => {

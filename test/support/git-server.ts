@@ -1,10 +1,12 @@
 import { execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 
 /** A real git server by HTTPS: git's own http-backend behind basic auth, with a certificate of a CA of its own. */
 export interface GitServer {
@@ -12,8 +14,10 @@ export interface GitServer {
   url(repository: string): string;
   /** Runs git in a bare repository of the server. */
   git(repository: string, ...args: string[]): string;
-  /** Makes a bare repository with one commit on main, which holds README.md. */
-  create(repository: string): void;
+  /** Makes a bare repository with one commit on main, which holds README.md and these. */
+  create(repository: string, files?: Record<string, string>): void;
+  /** Keeps content as Git LFS does; returns the pointer that stands for it in a repository. */
+  keepLarge(content: string): string;
   /** The CA's certificate, as PEM. */
   ca: string;
   /** What the requests so far brought as credentials. */
@@ -31,11 +35,16 @@ export async function startGitServer(
   const certificate = makeCertificate(folder, address);
   const wanted = `Basic ${Buffer.from(`${user}:${token}`).toString("base64")}`;
   const seen: string[] = [];
+  const large = new Map<string, string>();
   const server = createServer(certificate, (request, response) => {
     const { authorization } = request.headers;
     if (authorization) seen.push(authorization);
     if (authorization !== wanted) {
       response.writeHead(401, { "www-authenticate": 'Basic realm="git"' }).end();
+      return;
+    }
+    if (request.url?.includes("/info/lfs/")) {
+      void serveLarge(large, request, response);
       return;
     }
     serve(folder, user, request, response);
@@ -51,18 +60,23 @@ export async function startGitServer(
   return {
     url: (repository) => `https://${address}:${bound.port}/${repository}`,
     git,
-    create(repository) {
+    create(repository, files = {}) {
       const bare = join(folder, repository);
       execFileSync("git", ["init", "-q", "--bare", "-b", "main", bare]);
       git(repository, "config", "http.receivepack", "true");
-      const blob = execFileSync("git", ["-C", bare, "hash-object", "-w", "--stdin"], {
-        input: "hello\n",
+      const entries = Object.entries({ "README.md": "hello\n", ...files }).map(([name, input]) => {
+        const blob = execFileSync("git", ["-C", bare, "hash-object", "-w", "--stdin"], { input });
+        return `100644 blob ${blob.toString().trim()}\t${name}\n`;
       });
-      const tree = execFileSync("git", ["-C", bare, "mktree"], {
-        input: `100644 blob ${blob.toString().trim()}\tREADME.md\n`,
-      });
+      const tree = execFileSync("git", ["-C", bare, "mktree"], { input: entries.join("") });
       const commit = git(repository, "commit-tree", tree.toString().trim(), "-m", "first");
       git(repository, "update-ref", "refs/heads/main", commit.trim());
+    },
+    keepLarge(content) {
+      const oid = createHash("sha256").update(content).digest("hex");
+      large.set(oid, content);
+      const size = Buffer.byteLength(content);
+      return `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize ${size}\n`;
     },
     ca: readFileSync(join(folder, "ca.pem"), "utf8"),
     seen,
@@ -138,4 +152,30 @@ function serve(root: string, user: string, request: IncomingMessage, response: S
     response.write(head.subarray(end + 4));
   });
   backend.on("close", () => response.end());
+}
+
+/** Git LFS's own protocol, as far as a clone needs it: where each object is, and the object. */
+async function serveLarge(
+  large: Map<string, string>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = `https://${request.headers.host}${request.url}`;
+  if (!url.endsWith("/objects/batch")) {
+    response.end(large.get(url.slice(url.lastIndexOf("/") + 1)));
+    return;
+  }
+  const asked = JSON.parse(await text(request)) as { objects: { oid: string; size: number }[] };
+  const objects = asked.objects.map((object) => ({
+    ...object,
+    authenticated: true,
+    actions: {
+      download: {
+        href: url.replace(/batch$/, object.oid),
+        header: { authorization: request.headers.authorization },
+      },
+    },
+  }));
+  response.setHeader("content-type", "application/vnd.git-lfs+json");
+  response.end(JSON.stringify({ transfer: "basic", objects }));
 }
