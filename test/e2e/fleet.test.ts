@@ -127,6 +127,33 @@ it("places a space with a GPU on the node that has one, and lends it to one spac
   expect((await ask("POST", "/api/spaces/train/start")).status).toBe(200);
 });
 
+it("moves a space from one node to another, asked for at a third, and leaves one where its GPU is", async () => {
+  const secret = randomBytes(8).toString("hex");
+  const made = await create({ name: "moves", node: "laptop", env: { SECRET: secret } });
+  expect(made.status).toBe(201);
+  const fill = "head -c 50M /dev/urandom > big && ln -s big link && sha256sum link";
+  const filled = await ask("POST", "/api/spaces/moves/exec", { command: fill });
+  const moved = await ask("POST", "/api/spaces/moves/move", { node: "gpubox" });
+  expect([moved.status, moved.body.space?.node]).toEqual([200, "gpubox"]);
+  const look = `sha256sum link; test -L link && test "$SECRET" = ${secret} && echo kept`;
+  const found = await ask("POST", "/api/spaces/moves/exec", { command: look });
+  expect(found.body.stdout).toBe(`${filled.body.stdout}\nkept`);
+  const left = await laptop?.docker.listContainers({ all: true });
+  // What waits in its pool belongs to no space.
+  const spaces = left?.flatMap(({ Names }) => Names).filter((each) => !each.includes(".pool."));
+  expect(spaces).toEqual(["/fleet-far"]);
+  expect((await ask("DELETE", "/api/spaces/moves?removeVolume=true")).status).toBe(200);
+
+  const refused = await ask("POST", "/api/spaces/train/move", { node: "vps" });
+  expect([refused.status, refused.body.error]).toEqual([
+    422,
+    expect.stringMatching(
+      /^Node "vps" can't take the space.* no GPU\. These nodes have GPUs: gpubox/,
+    ),
+  ]);
+  expect((await ask("GET", "/api/spaces/train")).body.space.status).toBe("running");
+});
+
 it("goes on as usual when a node is cut off or killed in the middle of streams, and says what broke off", async () => {
   expect((await create({ name: "here" })).status).toBe(201);
   const normal = async () => {

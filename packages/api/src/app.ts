@@ -33,6 +33,7 @@ import { healthRoutes } from "./routes/health.js";
 import { keyRoutes } from "./routes/keys.js";
 import { mcpRoutes } from "./routes/mcp.js";
 import { metricsRoutes } from "./routes/metrics.js";
+import { moveRoutes, peerMoveRoutes } from "./routes/moves.js";
 import { nodeRoutes } from "./routes/nodes.js";
 import { peerRoutes, peerStatusRoutes } from "./routes/peer.js";
 import { portRoutes } from "./routes/ports.js";
@@ -130,6 +131,7 @@ export async function buildApp(
     guard(guarded, authenticator);
     forwardToNodes(guarded, forwarding);
     await guarded.register(spaceRoutes(services), { prefix: "/api/spaces" });
+    await guarded.register(moveRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(execRoutes(services), { prefix: "/api/spaces" });
     for (const routes of [
       fileRoutes,
@@ -154,6 +156,7 @@ export async function buildApp(
     await guarded.register(keyRoutes(services.keys), { prefix: "/api/keys" });
     await guarded.register(nodeRoutes(services), { prefix: "/api/nodes" });
     await guarded.register(peerStatusRoutes(services), { prefix: "/api/peer" });
+    await guarded.register(peerMoveRoutes(services), { prefix: "/api/peer/moves" });
     await guarded.register(templateRoutes(services), { prefix: "/api/templates" });
   });
   await app.register(dashboardRoutes(options.webDir));

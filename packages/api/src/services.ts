@@ -32,6 +32,10 @@ import { NetworkService } from "./network/network-service.js";
 import { discover } from "./nodes/discovery.js";
 import { DrainStore } from "./nodes/drain-store.js";
 import { Fleet } from "./nodes/fleet.js";
+import { Arrivals } from "./nodes/moves/arrivals.js";
+import { Departures } from "./nodes/moves/departures.js";
+import { Leaving } from "./nodes/moves/leaving.js";
+import { MoveJournal } from "./nodes/moves/move-journal.js";
 import { NodeForwarder } from "./nodes/node-forwarder.js";
 import { ownStatus } from "./nodes/own-status.js";
 import { PeerSessions } from "./nodes/peer-sessions.js";
@@ -119,6 +123,8 @@ export interface Services {
   placing: Placing;
   reservations: Reservations;
   drain: DrainStore;
+  arrivals: Arrivals;
+  departures: Departures;
   /** What this node tells the others of itself. */
   nodeStatus: () => ReturnType<typeof ownStatus>;
   /** The environment that a space was created with; empty where there is no such space. */
@@ -200,9 +206,11 @@ export function createServices(
     },
     furnishWith({ envs, hosts, git, commands, writeFile }),
   );
+  const leaving = new Leaving();
   const spaces = new SpaceService({
     ...building,
     registry,
+    leaving,
     reservations,
     gpus,
     templates,
@@ -293,6 +301,28 @@ export function createServices(
     },
     log,
   });
+  const forwarder = new NodeForwarder(fleet);
+  const arrivals = new Arrivals({
+    ...{
+      engine,
+      names,
+      registry,
+      spaces,
+      maker,
+      blueprints,
+      images,
+      reservations,
+      gpus,
+      envs,
+      hosts,
+    },
+    isDrained: () => drain.drained,
+  });
+  const departures = new Departures({
+    ...{ engine, fleet, forwarder, spaces, envs, leaving, recorder, log },
+    journal: new MoveJournal(join(config.dataDir, "moves")),
+    sizeOf: async (space) => (await stats.observability(space)).workspaceSizeBytes,
+  });
   registry.onOther((event) => pool.observe(event));
   const tidy = async () => {
     // Of files and volumes those are swept that no container has which is listed after them.
@@ -340,10 +370,12 @@ export function createServices(
     fleet,
     peers,
     whereabouts: new Whereabouts(fleet, registry),
-    forwarder: new NodeForwarder(fleet),
+    forwarder,
     placing: new Placing(fleet, templates, { image: config.image, gpuImage: config.gpuImage }),
     reservations,
     drain,
+    arrivals,
+    departures,
     nodeStatus,
     async envOf(space) {
       const entry = registry.peek(space);
@@ -368,6 +400,8 @@ export function createServices(
         // What an earlier daemon had asked for when it was killed, the engine may finish only now.
         setTimeout(() => void tidy().catch(() => {}), SETTLE_MS).unref();
       });
+      // Before anything can wake a space whose move was cut off.
+      await departures.start();
       registry.follow();
       sleep.start();
       keeper.start();
@@ -383,6 +417,7 @@ export function createServices(
       clearInterval(tidying);
       await pool.stop();
       network.stop();
+      departures.stop();
       await fleet.stop();
       await sleep.stop();
       keeper.stop();

@@ -122,6 +122,20 @@ export const serverCommands: CommandSpec[] = [
     load: () => import("./commands/nodes.js"),
   },
   {
+    name: "nodes drain",
+    group: "Server",
+    about: "give a machine of the fleet no new spaces; those it has go on",
+    arguments: [{ name: "<node>", about: "its name", completes: "server" }],
+    load: () => import("./commands/nodes-drain.js"),
+  },
+  {
+    name: "nodes undrain",
+    group: "Server",
+    about: "give it new spaces again",
+    arguments: [{ name: "<node>", about: "its name", completes: "server" }],
+    load: () => import("./commands/nodes-undrain.js"),
+  },
+  {
     name: "servers",
     group: "Server",
     about: "list every known server, and ask each how it is",

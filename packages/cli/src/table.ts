@@ -15,6 +15,7 @@ const spaceCommands: CommandSpec[] = [
       { flags: "-m, --memory <size>", about: 'memory limit, such as "2g" or "512m"' },
       { flags: "-c, --cpus <n>", about: "how many CPUs it may use" },
       { flags: "--gpu", about: "give it a GPU, on a server that has one" },
+      { flags: "--node <node>", about: 'on this machine of the fleet, or "auto" for the best one' },
       { flags: "--image <image>", about: "another image than the template's" },
       { flags: "-e, --env <K=V>", about: "a variable of its environment", repeats: true },
       { flags: "--env-file <file>", about: "a local file of variables to write into the space" },
@@ -48,7 +49,10 @@ const spaceCommands: CommandSpec[] = [
     name: "list",
     group: "Spaces",
     about: "list the spaces",
-    options: [{ flags: "-a, --all", about: "of every known server" }],
+    options: [
+      { flags: "-a, --all", about: "of every known server" },
+      { flags: "--node <node>", about: 'of this machine of the fleet, or of "all"' },
+    ],
     load: () => import("./commands/list.js"),
   },
   {
@@ -104,6 +108,16 @@ const spaceCommands: CommandSpec[] = [
     about: "put spaces to sleep; their memory is kept",
     arguments: [{ ...name, name: "<name...>" }],
     load: () => import("./commands/stop.js"),
+  },
+  {
+    name: "move",
+    group: "Spaces",
+    about: "move a space with its files to another machine of the fleet; what runs in it ends",
+    arguments: [
+      name,
+      { name: "<node>", about: "as `clawdspace nodes` names it", completes: "server" },
+    ],
+    load: () => import("./commands/move.js"),
   },
   {
     name: "destroy",

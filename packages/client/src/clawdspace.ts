@@ -5,6 +5,7 @@ import {
   EventSchema,
   type EventType,
   HealthSchema,
+  MessageSchema,
   type NodeList,
   NodeListSchema,
   type System,
@@ -95,6 +96,12 @@ export class Clawdspace {
   async nodes(options: { refresh?: boolean } = {}): Promise<NodeList> {
     const query = { refresh: options.refresh };
     return await this.#connection.json(NodeListSchema, "GET", "/api/nodes", { query });
+  }
+
+  /** Keeps a node from being given new spaces, or ends that (`undrain`). Its spaces go on. */
+  async drain(node: string, change: "drain" | "undrain" = "drain"): Promise<string> {
+    const path = `/api/nodes/${encodeURIComponent(node)}/${change}`;
+    return (await this.#connection.json(MessageSchema, "POST", path)).message;
   }
 
   /**

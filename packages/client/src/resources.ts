@@ -17,6 +17,7 @@ import {
   KeyListSchema,
   MessageSchema,
   type Space,
+  type SpaceList,
   SpaceListSchema,
   type Template,
   TemplateAnswerSchema,
@@ -36,6 +37,12 @@ export class Spaces {
 
   async list(options: { signal?: AbortSignal } = {}): Promise<Space[]> {
     return (await this.connection.json(SpaceListSchema, "GET", "/api/spaces", options)).spaces;
+  }
+
+  /** The spaces of all nodes of the fleet; `errors` names the nodes that gave no answer. */
+  async listAll(): Promise<SpaceList> {
+    const options = { query: { node: "all" } };
+    return await this.connection.json(SpaceListSchema, "GET", "/api/spaces", options);
   }
 
   /** Throws `not_found`. */

@@ -1,5 +1,7 @@
 import {
   ClawdspaceError,
+  type CreateSpaceEvent,
+  CreateSpaceEventSchema,
   type ExecRequest,
   type ExecResult,
   ExecResultSchema,
@@ -43,6 +45,8 @@ import { openTunnel, Terminal, type TerminalOptions, type Tunnel } from "./termi
 const StatsAnswerSchema = z.object({ stats: SpaceStatsSchema });
 const ObservabilityAnswerSchema = z.object({ observability: ObservabilitySchema });
 const HistoryAnswerSchema = z.object({ history: MetricsHistorySchema });
+
+export type MoveProgress = Extract<CreateSpaceEvent, { type: "progress" }>;
 
 /** One space by its name. Making this asks the daemon nothing. */
 export class SpaceHandle {
@@ -95,6 +99,24 @@ export class SpaceHandle {
   async remove(options: { removeVolume?: boolean } = {}): Promise<void> {
     const query = { removeVolume: options.removeVolume };
     await this.connection.json(MessageSchema, "DELETE", this.#path, { query, timeoutMs: null });
+  }
+
+  /**
+   * Moves it to another node of the fleet, with its files; what runs in it ends. Throws `wrong_state`, `exists`,
+   * `insufficient_resources`, `node_unreachable`; the space is where it was then.
+   */
+  async move(
+    node: string,
+    options: { onProgress?: (progress: MoveProgress) => void; signal?: AbortSignal } = {},
+  ): Promise<SpaceHandle> {
+    const sent = { json: { node }, signal: options.signal };
+    const path = `${this.#path}/move`;
+    for await (const event of this.connection.lines(CreateSpaceEventSchema, "POST", path, sent)) {
+      if (event.type === "error") throw inBandError(event);
+      if (event.type === "space") return new SpaceHandle(this.connection, this.name, event.space);
+      options.onProgress?.(event);
+    }
+    throw new ClawdspaceError("unreachable", "The connection ended before the space was moved.");
   }
 
   async stats(): Promise<SpaceStats> {

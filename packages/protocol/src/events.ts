@@ -9,6 +9,8 @@ export const EVENT_TYPES = [
   "space.woken",
   "space.stopped",
   "space.removed",
+  /** It is on another node now. */
+  "space.moved",
   "space.oom",
   "exec.started",
   "exec.finished",

@@ -243,11 +243,23 @@ export const CreateSpaceRequestSchema = z
   .meta({ id: "CreateSpaceRequest" });
 export type CreateSpaceRequest = z.infer<typeof CreateSpaceRequestSchema>;
 
-/** One line of a create that is followed as NDJSON: any number of "progress", then "space" or "error". */
+export const MoveSpaceRequestSchema = z
+  .strictObject({
+    node: z
+      .string()
+      .min(1)
+      .max(63)
+      .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]*$/)
+      .describe("The node that is to have the space"),
+  })
+  .meta({ id: "MoveSpaceRequest" });
+export type MoveSpaceRequest = z.infer<typeof MoveSpaceRequestSchema>;
+
+/** One line of a create, or of a move, that is followed as NDJSON: any number of "progress", then "space" or "error". */
 export const CreateSpaceEventSchema = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("progress"),
-    step: z.enum(["image", "container", "env", "clone", "setup"]),
+    step: z.enum(["image", "container", "env", "clone", "setup", "copy"]),
     message: z.string(),
     current: z.number().optional().describe("Bytes done"),
     total: z.number().optional().describe("Bytes in all"),

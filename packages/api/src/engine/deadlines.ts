@@ -1,3 +1,4 @@
+import { type Readable, Transform } from "node:stream";
 import { EngineError } from "./engine.js";
 
 /** How long an engine may take to answer an ordinary call, where nothing else is said. */
@@ -41,6 +42,52 @@ export class Deadlines {
       return await Promise.race([request(controller.signal), late]);
     } finally {
       clearTimeout(timer);
+    }
+  }
+
+  /**
+   * As `within`, of a call that is fed by a stream: the deadline begins anew with each piece, and a stream that breaks off ends the
+   * call with its error. The stream itself is left as it is.
+   */
+  async fed<T>(
+    ms: number,
+    what: string,
+    source: Readable,
+    request: (signal: AbortSignal, fed: Readable) => Promise<T>,
+  ): Promise<T> {
+    const controller = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    let fail: (error: unknown) => void = () => {};
+    const failed = new Promise<never>((_, reject) => {
+      fail = (error) => {
+        reject(error);
+        controller.abort();
+      };
+    });
+    const wait = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => fail(tooLate(what, ms)), ms);
+    };
+    const fed = new Transform({
+      transform(piece, _encoding, done) {
+        wait();
+        done(null, piece);
+      },
+    });
+    fed.on("error", fail);
+    const onError = (error: Error) => fed.destroy(error);
+    const onClose = () => {
+      if (!source.readableEnded) fed.destroy(new Error("what was to be sent broke off"));
+    };
+    source.once("error", onError).once("close", onClose);
+    wait();
+    try {
+      source.pipe(fed);
+      return await Promise.race([request(controller.signal, fed), failed]);
+    } finally {
+      clearTimeout(timer);
+      source.off("error", onError).off("close", onClose).unpipe(fed);
+      fed.destroy();
     }
   }
 

@@ -336,9 +336,19 @@ export class DockerEngine implements Engine {
   }
 
   async writeArchive(id: string, folder: string, tar: Readable | Buffer) {
-    await this.#slow("Writing to a folder", (docker) =>
-      docker.getContainer(id).putArchive(tar, { path: folder, noOverwriteDirNonDir: "1" }),
-    );
+    const what = "Writing to a folder";
+    const options = { path: folder, noOverwriteDirNonDir: "1" };
+    if (Buffer.isBuffer(tar)) {
+      await this.#slow(what, (docker) => docker.getContainer(id).putArchive(tar, options));
+      return;
+    }
+    try {
+      await this.#deadlines.fed(this.#deadlines.slowMs, what, tar, (signal, fed) =>
+        abortedBy(this.#docker, signal).getContainer(id).putArchive(fed, options),
+      );
+    } catch (cause) {
+      throw toEngineError(what, cause);
+    }
   }
 
   async stats(id: string) {

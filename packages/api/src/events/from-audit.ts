@@ -17,6 +17,7 @@ const ENDS: Record<string, EventType> = {
 const CHANGES: [RegExp, EventType][] = [
   [/^space\.file\./, "file.changed"],
   [/^template\./, "template.changed"],
+  [/^space\.move$/, "space.moved"],
 ];
 
 /** Publishes what the audit log is told of. */

@@ -161,9 +161,10 @@ function originOf({ ip, peer }: FastifyRequest): { from?: string; via?: string }
 }
 
 function spaceOf(request: FastifyRequest, rule: Rule): string | undefined {
+  const place = "space" in rule ? rule.space : undefined;
   const { name } =
-    "space" in rule
-      ? pick(request.body, ["name"])
+    place !== undefined
+      ? pick(place === "body.name" ? request.body : request.params, ["name"])
       : request.routeOptions.url?.startsWith("/api/spaces/")
         ? pick(request.params, ["name"])
         : {};

@@ -3,7 +3,7 @@ export type AuditRule =
   | {
       type: string;
       /** Where the space's name stands; the route's `:name` below /api/spaces unless told otherwise. */
-      space?: "body.name";
+      space?: "body.name" | "params.name";
       params?: readonly string[];
       query?: readonly string[];
       body?: readonly string[];
@@ -39,6 +39,7 @@ export const AUDITED: Record<string, AuditRule> = {
   "DELETE /api/spaces/:name": { type: "space.destroy", query: ["removeVolume"] },
   "POST /api/spaces/:name/stop": { type: "space.pause" },
   "POST /api/spaces/:name/start": { type: "space.start" },
+  "POST /api/spaces/:name/move": { type: "space.move", body: ["node"] },
   "POST /api/spaces/:name/exec": {
     type: "space.exec",
     body: ["command", "cwd", "user", "timeoutMs"],
@@ -143,6 +144,16 @@ export const AUDITED: Record<string, AuditRule> = {
   "POST /api/nodes/:node/undrain": { type: "node.undrain", params: ["node"] },
   "POST /api/peer/hello": { nothing: "asks for a proof, and changes nothing" },
   "POST /api/peer/session": { nothing: "what is done in the session is logged" },
+  "POST /api/peer/moves": { nothing: "only sees whether a space could come here" },
+  "PUT /api/peer/moves/:name/:id/workspace": {
+    nothing: "the space is there, and logged, when it is committed",
+  },
+  "POST /api/peer/moves/:name/:id/commit": {
+    type: "space.arrive",
+    space: "params.name",
+    answer: ["state", "space.id"],
+  },
+  "DELETE /api/peer/moves/:name/:id": { nothing: "gives up what is no space yet" },
   "POST /mcp": { nothing: "what its tools do is logged where they do it" },
   "DELETE /mcp": { nothing: "ends a conversation, and changes nothing" },
   "PUT /api/templates": { type: "template.upsert", answer: ["template.name"] },

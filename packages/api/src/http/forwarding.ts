@@ -1,7 +1,12 @@
 import { ClawdspaceError, NodeNameSchema } from "@clawdspace/protocol";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Fleet, Peer } from "../nodes/fleet.js";
-import { type NodeForwarder, PASSED_HEADER, type Passing } from "../nodes/node-forwarder.js";
+import {
+  type NodeForwarder,
+  PASSED_HEADER,
+  type PassedAnswer,
+  type Passing,
+} from "../nodes/node-forwarder.js";
 import type { Whereabouts } from "../nodes/whereabouts.js";
 import { pairs } from "../ports/request-headers.js";
 import { SESSION_COOKIE } from "./auth.js";
@@ -14,6 +19,8 @@ const FOREIGN_QUERY = /^\/api\/spaces\/:name\/(?:proxy|preview)\//;
 /** Routes that speak of this very node, or look after the others themselves. */
 const OWN = /^\/api\/(?:nodes|peer)(?:\/|$)/;
 const SPACE = "/api/spaces/:name";
+/** Told to another node that has taken this one for the one that has the space. */
+const ABSENT_HEADER = "x-clawdspace-absent";
 const SPACE_SEGMENT = /^(\/api\/spaces\/)[^/?]+/;
 
 declare module "fastify" {
@@ -56,7 +63,14 @@ export function forwardToNodes(app: FastifyInstance, parts: Parts): void {
   app.server.prependListener("upgrade", (raw, _socket, head) => early.set(raw, head));
   app.addHook("onRequest", (request, reply, done) => {
     // What another node has passed on is for this one.
-    if (request.peer || request.headers[PASSED_HEADER] !== undefined) return done();
+    if (request.peer || request.headers[PASSED_HEADER] !== undefined) {
+      const { name } = request.params as { name?: string };
+      const { url } = request.routeOptions;
+      if (request.peer && name !== undefined && url?.startsWith(SPACE)) {
+        if (!parts.whereabouts.isHere(name)) reply.header(ABSENT_HEADER, "space");
+      }
+      return done();
+    }
     let target: Peer | undefined | Promise<Peer | undefined>;
     try {
       target = targetOf(request, parts);
@@ -88,7 +102,7 @@ async function forward(
   request: FastifyRequest,
   reply: FastifyReply,
   peer: Peer,
-  { fleet, forwarder, isKey }: Parts,
+  { fleet, whereabouts, forwarder, isKey }: Parts,
   early: Buffer | undefined,
 ): Promise<void> {
   const { raw: response } = reply;
@@ -111,7 +125,17 @@ async function forward(
     reply.hijack();
     return await carry();
   }
-  const answer = await forwarder.send(peer, passing, signal);
+  let answer = await forwarder.send(peer, passing, signal);
+  if (name !== undefined && isAbsent(answer)) {
+    // It was moved or removed since that node was last asked.
+    fleet.learn(peer, name, false);
+    const again = passing.body === undefined || Buffer.isBuffer(passing.body);
+    const other = request.node === undefined && again ? await whereabouts.locate(name) : undefined;
+    if (other && other !== peer) {
+      answer.body.destroy();
+      answer = await forwarder.send(other, passing, signal);
+    }
+  }
   const { url } = request.routeOptions;
   if (name !== undefined && request.method === "DELETE" && url === SPACE && answer.status < 300) {
     fleet.learn(peer, name, false);
@@ -119,6 +143,9 @@ async function forward(
   reply.hijack();
   await forwarder.relay(peer, answer, response);
 }
+
+const isAbsent = ({ headers }: PassedAnswer) =>
+  [...pairs(headers)].some(([name]) => name.toLowerCase() === ABSENT_HEADER);
 
 /** What is asked for, without the node's name, and without what opens this node. */
 function toPath(request: FastifyRequest, isKey: Parts["isKey"]): string {

@@ -21,6 +21,11 @@ export class Whereabouts {
     return this.#ask(name);
   }
 
+  /** Whether this node has it, in memory as it is now. */
+  isHere(name: string): boolean {
+    return this.registry.peek(name) !== undefined;
+  }
+
   /** As `locate`, by what the other nodes say now. */
   async #ask(name: string): Promise<Peer | undefined> {
     await Promise.all([

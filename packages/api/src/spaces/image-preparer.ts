@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Readable } from "node:stream";
 import { ClawdspaceError } from "@clawdspace/protocol";
 import type { Engine, ImageSummary, VolumeMount } from "../engine/engine.js";
 import { EngineError } from "../engine/engine.js";
@@ -152,6 +153,15 @@ export class ImagePreparer {
       [{ source: volume, target: WORKSPACE, readonly: false, labels, copyUp: true }],
       async () => {},
     );
+  }
+
+  /**
+   * Fills a space's volume with an archive of another one's workspace, as the engine gives it. By way of a container whose root can
+   * be written: only there does the engine take links that lead out of the workspace, and it follows none while it unpacks.
+   */
+  async fillVolume(volume: string, archive: Readable): Promise<void> {
+    const mount = { source: volume, target: WORKSPACE, readonly: false, labels: {}, copyUp: false };
+    await this.#inScratch([mount], (id) => this.engine.writeArchive(id, "/", archive));
   }
 
   /** Gives a container of somebody else's image, before it starts, a user for our uid. */

@@ -7,7 +7,7 @@ import type { WarmPool } from "../pool/warm-pool.js";
 import type { Blueprint, Blueprints } from "./blueprint.js";
 import { type BuildParts, buildContainer } from "./build-container.js";
 import { toContainerSpec } from "./container-spec.js";
-import type { Furnish, MakeOptions } from "./create-options.js";
+import type { CreateOptions, Furnish, MakeOptions } from "./create-options.js";
 import { meetEarly } from "./meet-early.js";
 import { LABEL, spaceIdentity } from "./names.js";
 import type { SpaceRegistry } from "./registry.js";
@@ -81,6 +81,23 @@ export class SpaceMaker {
     }
   }
 
+  /** Makes a space of a spec that is settled, or nothing; a pool's container is never used for it. Throws as `make` does. */
+  async arrive(
+    name: string,
+    wanted: SpaceSpec,
+    furnish: (entry: SpaceEntry) => Promise<void>,
+    options: CreateOptions,
+  ): Promise<SpaceEntry> {
+    const { pool, blueprints } = this.parts;
+    const release = pool.hold();
+    try {
+      const blueprint = await blueprints.draw(wanted, false, options);
+      return await this.#build(name, blueprint, undefined, furnish, options);
+    } finally {
+      release();
+    }
+  }
+
   async #claim(
     name: string,
     { spec: wanted }: Blueprint,
@@ -108,7 +125,7 @@ export class SpaceMaker {
     blueprint: Blueprint,
     backing: string | undefined,
     furnish: (entry: SpaceEntry) => Promise<void>,
-    options: MakeOptions,
+    options: CreateOptions,
   ): Promise<SpaceEntry> {
     const { engine, names, network, disks } = this.parts;
     const made: Made = { createId: randomUUID() };
@@ -147,7 +164,7 @@ export class SpaceMaker {
   async #finish(
     name: string,
     made: Made,
-    { signal }: MakeOptions,
+    { signal }: CreateOptions,
     make: () => Promise<{ entry: SpaceEntry; furnish: (entry: SpaceEntry) => Promise<void> }>,
   ): Promise<SpaceEntry> {
     const { engine, names, registry, network, disks, guests, leftovers, log } = this.parts;

@@ -1,6 +1,7 @@
 import { ClawdspaceError, type CreateSpaceRequest, type Space } from "@clawdspace/protocol";
 import { type ContainerState, EngineError } from "../engine/engine.js";
 import type { GpuLeases } from "../gpu/gpu-leases.js";
+import type { Leaving } from "../nodes/moves/leaving.js";
 import type { Reservations } from "../nodes/reservations.js";
 import type { ClaimStore } from "../pool/claim-store.js";
 import type { TemplateStore } from "../templates/template-store.js";
@@ -26,6 +27,7 @@ interface Parts extends StartParts {
   claims: ClaimStore;
   reservations: Reservations;
   gpus: GpuLeases;
+  leaving: Leaving;
   /** Of spaces whose template says nothing; 0 is never. */
   idleTimeoutMs: number;
   /** Takes from a space what it has to tell before it goes. Never throws. */
@@ -108,11 +110,17 @@ export class SpaceService {
     return await made.finally(release);
   }
 
-  /** Removes a space; its volume is kept under its name unless `removeVolume`. Throws `not_found`. */
+  /** Runs a task that makes a space by other ways than `create`, while nothing else is done to one of that name. */
+  async alone<T>(name: string, task: () => Promise<T>): Promise<T> {
+    return await this.#lock.run(name, task);
+  }
+
+  /** Removes a space; its volume is kept under its name unless `removeVolume`. Throws `not_found`, and `wrong_state` while it is moved. */
   async remove(name: string, removeVolume: boolean): Promise<void> {
     const { engine, names, registry, leftovers } = this.parts;
     await this.#lock.run(name, async () => {
       const entry = await this.find(name);
+      this.parts.leaving.check(name);
       entry.letGoOfReads();
       await this.parts.beforeRemove(entry);
       const volume = names.volume(name);
@@ -244,6 +252,7 @@ export class SpaceService {
       }
       const before = entry.state;
       if (before === "running") return;
+      this.parts.leaving.check(entry.name);
       try {
         await this.#awaken(entry);
       } catch (error) {

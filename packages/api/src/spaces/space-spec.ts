@@ -60,6 +60,8 @@ export const SpaceSpecSchema = z.object({
   labels: z.record(z.string(), z.string()).optional(),
   description: z.string().optional(),
   idempotencyKey: z.string().optional(),
+  /** The move between nodes that brought it here. */
+  move: z.string().optional(),
 });
 export type SpaceSpec = z.infer<typeof SpaceSpecSchema>;
 

@@ -27,6 +27,7 @@ interface Options {
   githubToken?: string;
   githubTokenStdin?: boolean;
   pull?: boolean;
+  node?: string;
 }
 
 export async function run(
@@ -63,10 +64,11 @@ export async function run(
       repoLfs: options.lfs === false ? false : undefined,
       gitToken,
       keepOnError: options.keepOnError,
+      node: options.node,
       wait: options.pull === false ? false : undefined,
     }),
   };
-  const clawdspace = await serverFor(context, options.gpu === true);
+  const clawdspace = await serverFor(context, options.gpu === true && options.node === undefined);
   const made = await clawdspace.spaces.create(request, {
     signal,
     onProgress: ({ step, message, current, total }) => {

@@ -7,6 +7,7 @@ const NAMES: Record<CreateProgress["step"], string> = {
   image: "Image",
   container: "Container",
   env: "Environment",
+  copy: "Copy",
   clone: "Clone",
   setup: "Set-up",
 };

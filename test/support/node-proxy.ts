@@ -1,0 +1,56 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, request, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** What becomes of a request: it goes its way, never arrives, or is answered to nobody. */
+export type Fate = "pass" | "lost" | "unanswered";
+
+/** Stands before a daemon, so that a test decides what of another node's requests and of their answers arrives. */
+export class NodeProxy {
+  /** Decides for each request; may wait, and is told of the first bytes of its body only once they have come. */
+  fate: (asked: { method: string; path: string }) => Fate | Promise<Fate> = () => "pass";
+
+  private constructor(
+    private readonly server: Server,
+    readonly url: string,
+  ) {}
+
+  static async start(target: string): Promise<NodeProxy> {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const proxy = new NodeProxy(server, `http://127.0.0.1:${port}`);
+    server.on("request", (incoming, response) => {
+      const asked = { method: incoming.method ?? "", path: incoming.url ?? "" };
+      void Promise.resolve(proxy.fate(asked)).then((fate) => {
+        const { socket } = incoming;
+        if (fate === "lost") return socket.destroy();
+        const { method, url: path, headers } = incoming;
+        const outgoing = request(target, { method, path, headers, agent: false });
+        outgoing.on("error", () => socket.destroy());
+        incoming.on("error", () => outgoing.destroy());
+        incoming.on("close", () => {
+          if (!incoming.complete) outgoing.destroy();
+        });
+        outgoing.on("response", (answer: IncomingMessage) => {
+          answer.on("error", () => socket.destroy());
+          if (fate === "unanswered") {
+            answer.resume();
+            answer.on("end", () => socket.destroy());
+            return;
+          }
+          response.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
+          answer.pipe(response);
+        });
+        incoming.pipe(outgoing);
+      });
+    });
+    return proxy;
+  }
+
+  async stop(): Promise<void> {
+    this.server.closeAllConnections();
+    this.server.close();
+    await once(this.server, "close");
+  }
+}
