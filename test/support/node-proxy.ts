@@ -1,14 +1,20 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { PassThrough, Transform } from "node:stream";
 
-/** What becomes of a request: it goes its way, never arrives, or is answered to nobody. */
-export type Fate = "pass" | "lost" | "unanswered";
+/** What becomes of a request: it goes its way, never arrives, is answered to nobody, or has a byte changed in its body. */
+export type Fate = "pass" | "lost" | "unanswered" | "altered";
+
+const ALTERED_AT = 5_000_000;
 
 /** Stands before a daemon, so that a test decides what of another node's requests and of their answers arrives. */
 export class NodeProxy {
   /** Decides for each request; may wait, and is told of the first bytes of its body only once they have come. */
   fate: (asked: { method: string; path: string }) => Fate | Promise<Fate> = () => "pass";
+
+  /** Called when an answer has come that is passed on to nobody, before its asker's connection breaks off. */
+  unheard: () => void | Promise<void> = () => {};
 
   private constructor(
     private readonly server: Server,
@@ -36,13 +42,16 @@ export class NodeProxy {
           answer.on("error", () => socket.destroy());
           if (fate === "unanswered") {
             answer.resume();
-            answer.on("end", () => socket.destroy());
+            answer.on(
+              "end",
+              () => void Promise.resolve(proxy.unheard()).then(() => socket.destroy()),
+            );
             return;
           }
           response.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
           answer.pipe(response);
         });
-        incoming.pipe(outgoing);
+        incoming.pipe(fate === "altered" ? altered() : new PassThrough()).pipe(outgoing);
       });
     });
     return proxy;
@@ -53,4 +62,16 @@ export class NodeProxy {
     this.server.close();
     await once(this.server, "close");
   }
+}
+
+function altered(): Transform {
+  let total = 0;
+  return new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      const at = ALTERED_AT - total;
+      total += piece.length;
+      if (at >= 0 && at < piece.length) piece[at] = (piece[at] ?? 0) ^ 1;
+      done(null, piece);
+    },
+  });
 }

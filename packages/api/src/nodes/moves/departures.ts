@@ -178,7 +178,7 @@ export class Departures {
       if (here.sha256 === there.sha256) return;
       throw new ClawdspaceError(
         "unprocessable",
-        `What arrived on node "${move.node}" is not what was sent (${there.entries} entries with ${there.bytes} bytes of ${here.entries} with ${here.bytes}), so the space stays where it is. Its files may hold something that the engine there can't restore, such as a set-user-id bit on a file with hard links.`,
+        `What arrived on node "${move.node}" is not what was sent (${there.entries} entries with ${there.bytes} bytes of ${here.entries} with ${here.bytes}), so the space stays where it is. Try again; if that fails too, the engine there can't restore something that the workspace holds.`,
       );
     } finally {
       stream.destroy();
