@@ -222,13 +222,16 @@ describe("a move that is cut off", () => {
   /** Begins a move, and resolves when the other node is asked for what `path` says, which then meets its fate. */
   const begin = async (name: string, path: RegExp, fate: Fate, then: () => Promise<void>) => {
     let met = false;
+    between.unheard = then;
     between.fate = async (asked) => {
       if (met && path.source.includes("commit") && path.test(asked.path)) return "lost";
       if (met || !path.test(asked.path)) return "pass";
       met = true;
-      if (fate === "unanswered") {
-        // Once it was answered, which nobody hears.
-        setTimeout(() => void then(), 1500);
+      // Once the other node has answered, which nobody hears.
+      if (fate === "unanswered") return fate;
+      if (fate === "stalled") {
+        const halfMade = async () => expect(await leftAt(far, name)).toContain(`/.new.${name}`);
+        void vi.waitFor(halfMade, { timeout: 30_000, interval: 100 }).then(then);
         return fate;
       }
       await then();
@@ -249,20 +252,8 @@ describe("a move that is cut off", () => {
     const note = await make("one");
     await near.json("POST", "/api/spaces/one/processes", { command: "sleep 1000" });
     const pid = await run(near, "one", "pgrep sleep");
-    let seen: string[] = [];
-    const answer = begin("one", /workspace$/, "pass", async () => {
-      // The body waits until the target makes its copy; then both it and the body's way are gone.
-      setTimeout(async () => {
-        await vi.waitFor(async () => {
-          seen = await leftAt(far, "one");
-          expect(seen).toContain("/.new.one");
-        }, 20_000);
-        await far.kill("SIGKILL");
-      }, 0);
-    });
-    const { status, body } = await answer;
+    const { status, body } = await begin("one", /workspace$/, "stalled", () => far.kill("SIGKILL"));
     expect([status, body.code]).toEqual([502, "node_unreachable"]);
-    expect(seen).toContain("/.new.one");
     expect(await run(near, "one", "pgrep sleep")).toBe(pid);
     await far.run();
     await heal();
@@ -276,7 +267,7 @@ describe("a move that is cut off", () => {
     timeout: 90_000,
   }, async () => {
     const note = await make("two");
-    await begin("two", /workspace$/, "lost", () => near.kill("SIGKILL"));
+    await begin("two", /workspace$/, "stalled", () => near.kill("SIGKILL"));
     expect(await readdir(join(near.folder, "data/moves"))).toHaveLength(1);
     await near.run();
     await vi.waitFor(
@@ -337,8 +328,8 @@ describe("a move that is cut off", () => {
     const note = await make("seven");
     const leave = new AbortController();
     between.fate = ({ path }) => {
-      if (path.endsWith("/workspace")) setTimeout(() => leave.abort(), 100);
-      return path.endsWith("/commit") ? "lost" : "pass";
+      if (path.endsWith("/workspace")) leave.abort();
+      return path.endsWith("/workspace") ? "stalled" : "pass";
     };
     const asked = near.request(
       "POST",

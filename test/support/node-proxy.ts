@@ -3,10 +3,13 @@ import { createServer, type IncomingMessage, request, type Server } from "node:h
 import type { AddressInfo } from "node:net";
 import { PassThrough, Transform } from "node:stream";
 
-/** What becomes of a request: it goes its way, never arrives, is answered to nobody, or has a byte changed in its body. */
-export type Fate = "pass" | "lost" | "unanswered" | "altered";
+/**
+ * What becomes of a request: it goes its way, never arrives, is answered to nobody, has a byte changed in its body, or stops in the
+ * middle of it.
+ */
+export type Fate = "pass" | "lost" | "unanswered" | "altered" | "stalled";
 
-const ALTERED_AT = 5_000_000;
+const AT = 5_000_000;
 
 /** Stands before a daemon, so that a test decides what of another node's requests and of their answers arrives. */
 export class NodeProxy {
@@ -35,8 +38,8 @@ export class NodeProxy {
         const outgoing = request(target, { method, path, headers, agent: false });
         outgoing.on("error", () => socket.destroy());
         incoming.on("error", () => outgoing.destroy());
-        incoming.on("close", () => {
-          if (!incoming.complete) outgoing.destroy();
+        response.on("close", () => {
+          if (!response.writableFinished) outgoing.destroy();
         });
         outgoing.on("response", (answer: IncomingMessage) => {
           answer.on("error", () => socket.destroy());
@@ -51,7 +54,7 @@ export class NodeProxy {
           response.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
           answer.pipe(response);
         });
-        incoming.pipe(fate === "altered" ? altered() : new PassThrough()).pipe(outgoing);
+        incoming.pipe(BODIES[fate]?.() ?? new PassThrough()).pipe(outgoing);
       });
     });
     return proxy;
@@ -68,10 +71,24 @@ function altered(): Transform {
   let total = 0;
   return new Transform({
     transform(piece: Buffer, _encoding, done) {
-      const at = ALTERED_AT - total;
+      const at = AT - total;
       total += piece.length;
       if (at >= 0 && at < piece.length) piece[at] = (piece[at] ?? 0) ^ 1;
       done(null, piece);
     },
   });
 }
+
+/** Takes all, so that the end of the sender is noticed, and passes on what comes first, never an end. */
+function stalled(): Transform {
+  let total = 0;
+  return new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      total += piece.length;
+      done(null, total < AT ? piece : undefined);
+    },
+    flush() {},
+  });
+}
+
+const BODIES: { [fate in Fate]?: () => Transform } = { altered, stalled };
