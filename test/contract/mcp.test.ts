@@ -117,6 +117,11 @@ describe.each([
     expect(await status()).toMatchObject({ clean: true, branch: "side" });
     await call(client, "delete_file", { space: "box", path: "/repo", recursive: true });
     expect((await call(client, "list_nodes", {})).structuredContent).toMatchObject({ nodes: [{}] });
+    const there = { space: "box", node: "nowhere" };
+    expect(await client.callTool({ name: "move_space", arguments: there })).toMatchObject({
+      isError: true,
+      content: [{ text: expect.stringContaining("nowhere") }],
+    });
 
     const { resourceTemplates } = await client.listResourceTemplates();
     expect(resourceTemplates[0]?.uriTemplate).toContain("clawdspace://");

@@ -93,6 +93,7 @@ describe("the tool", () => {
       { action: "exec", space: "secret", command: "x" },
       { action: "create_space", name: "other" },
       { action: "destroy_space", space: "secret" },
+      { action: "move_space", space: "secret", to: "far" },
       { action: "files_get", space: "other", path: "/a" },
       { action: "audit", space: "secret" },
       { action: "templates_put", yaml: "name: x" },
@@ -112,6 +113,13 @@ describe("the tool", () => {
     asked.length = 0;
     await host({ nodeMap: { far: baseUrl } }).run({ action: "list_spaces", node: "far" });
     expect(asked).toEqual(["GET /api/spaces Bearer k"]);
+  });
+
+  it("moves a space, and passes on why that can't be", async () => {
+    await expect(host().run({ action: "move_space", space: "box" })).rejects.toThrow('needs "to"');
+    const moved = host().run({ action: "move_space", space: "box", to: "far" });
+    await expect(moved).rejects.toThrow("There is no such thing.");
+    expect(asked).toEqual(["POST /api/spaces/box/move Bearer k"]);
   });
 
   it("says what was wrong, and what to do", async () => {

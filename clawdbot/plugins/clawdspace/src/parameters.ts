@@ -3,7 +3,7 @@ import { ToolInputError } from "./input-error.js";
 
 const ACTIONS = [
   ...["health", "system", "capabilities", "nodes", "audit"],
-  ...["list_spaces", "create_space", "start_space", "stop_space", "destroy_space"],
+  ...["list_spaces", "create_space", "start_space", "stop_space", "move_space", "destroy_space"],
   ...["exec", "space_stats", "space_observability"],
   ...["files_list", "files_get", "files_put", "files_edit", "files_copy", "files_move"],
   ...["files_mkdir", "files_delete", "files_find", "files_search"],
@@ -31,7 +31,12 @@ const ParametersSchema = z.object({
   command: z.string().optional().describe("exec, process_start: runs as sh -c"),
   cwd: z.string().optional().describe("exec, process_start: default /workspace"),
   path: z.string().optional().describe('Rooted at /workspace: "/a.txt" is /workspace/a.txt'),
-  to: z.string().optional().describe("files_copy, files_move: the new path"),
+  to: z
+    .string()
+    .optional()
+    .describe(
+      "files_copy, files_move: the new path; move_space: the node that is to have the space",
+    ),
   overwrite: z.boolean().optional().describe("files_copy, files_move: what is there already"),
   content: z
     .string()

@@ -187,6 +187,28 @@ export function addNodeTools(server: McpServer, clawdspace: Clawdspace): void {
     },
     () => toAnswer(async () => data({ nodes: (await clawdspace.nodes()).nodes })),
   );
+
+  server.registerTool(
+    "move_space",
+    {
+      title: "Move space",
+      description:
+        "Moves a space to another node, with its files. What runs in it ends. Where it fails, the space is where it was.",
+      inputSchema: { space, node: z.string().describe("See list_nodes") },
+      outputSchema: doneShape,
+      annotations: { readOnlyHint: false, destructiveHint: true },
+    },
+    ({ space: name, node }, extra) =>
+      toAnswer(async () => {
+        const progress = progressOf(extra);
+        await clawdspace.space(name).move(node, {
+          signal: extra.signal,
+          onProgress: ({ message }) => progress(message),
+        });
+        const message = `Space "${name}" is on ${node} now.`;
+        return answer(message, { message });
+      }),
+  );
 }
 
 function toShape(space: Space) {

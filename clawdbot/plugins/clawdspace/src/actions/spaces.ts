@@ -5,7 +5,7 @@ import { type Actions, said, told } from "./call.js";
 
 type Name =
   | ("health" | "system" | "capabilities" | "nodes" | "audit" | "list_spaces" | "create_space")
-  | ("start_space" | "stop_space" | "destroy_space" | "exec" | "space_stats")
+  | ("start_space" | "stop_space" | "move_space" | "destroy_space" | "exec" | "space_stats")
   | ("space_observability" | "templates_list" | "templates_get" | "templates_put")
   | "templates_delete";
 
@@ -41,6 +41,13 @@ export const SPACE_ACTIONS: Actions<Name> = {
   stop_space: async ({ space }) => {
     await space().stop();
     return said(`The space "${space().name}" sleeps; its next use wakes it.`);
+  },
+  move_space: async ({ given, space, stopping }) => {
+    const node = need(given, "to");
+    const moved = await space().move(node, stopping);
+    return said(
+      `The space "${moved.name}" is on ${node} now, with its files; what ran in it ended.`,
+    );
   },
   destroy_space: async ({ given, client, config }) => {
     // The default space is for using; what is destroyed has to be named.
