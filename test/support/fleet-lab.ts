@@ -101,6 +101,10 @@ class FleetNode {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#daemon = daemon;
+    daemon.once("exit", (code) => {
+      if (code)
+        console.log(`the daemon of ${this.name} ended with ${code}:\n${this.log.slice(-4000)}`);
+    });
     for (const stream of [daemon.stdout, daemon.stderr]) {
       stream.on("data", (data: Buffer) => {
         this.log += data.toString();

@@ -127,7 +127,8 @@ async function forward(
   }
   let answer = await forwarder.send(peer, passing, signal);
   if (name !== undefined && isAbsent(answer)) {
-    // It was moved or removed since that node was last asked.
+    // It was moved or removed since that node was last asked. Until somebody reads the answer, nobody hears what breaks it.
+    answer.body.on("error", () => {});
     fleet.learn(peer, name, false);
     const again = passing.body === undefined || Buffer.isBuffer(passing.body);
     const other = request.node === undefined && again ? await whereabouts.locate(name) : undefined;
