@@ -193,6 +193,7 @@ describe("the dashboard, wide", () => {
     expect(await page.getByRole("link", { name: "Export" }).getAttribute("href")).toContain(
       "space=two",
     );
+    await showsAnOldLog();
     await at("/templates/lan");
     await page.locator(".cm-content").click();
     await page.keyboard.press("Control+End");
@@ -208,6 +209,36 @@ describe("the dashboard, wide", () => {
       expect([path, await seriousFaults(page)]).toEqual([path, []]);
     }
   });
+
+  /** More than a page of events: filtered, scrolled to the oldest, and saved. */
+  async function showsAnOldLog(): Promise<void> {
+    const many = Array.from({ length: 260 }, (_, index) => `name: t\ndescription: "${index}"\n`);
+    for (const yaml of many) await daemon.json("PUT", "/api/templates", { yaml });
+    await at("/audit?type=template.upsert");
+    await page.locator(".audit-row").first().waitFor();
+    expect(await page.locator(".audit-row").count()).toBeLessThan(100);
+    await page.locator(".audit-list").hover();
+    await until(async () => {
+      await page.mouse.wheel(0, 4000);
+      return await page.locator(`.audit-line[data-index="${many.length - 1}"]`).count();
+    }).toBe(1);
+    await page.getByLabel("Actor").fill("nobody");
+    await page.getByText("Nothing is logged").waitFor();
+    await page.getByLabel("Actor").fill("");
+    await page.getByLabel("from").fill("2001-01-01");
+    await page.getByLabel("until").fill("2001-01-02");
+    await page.getByText("Nothing is logged").waitFor();
+    await page.getByLabel("from").fill("");
+    await page.getByLabel("until").fill("");
+    const [saved] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("link", { name: "Export" }).click(),
+    ]);
+    const lines = (await readFile(await saved.path(), "utf8")).trim().split("\n");
+    expect(lines.length).toBeGreaterThanOrEqual(many.length);
+    expect(lines.every((line) => JSON.parse(line).type === "template.upsert")).toBe(true);
+    await daemon.json("DELETE", "/api/templates/t");
+  }
 
   it("says that it reconnects while the daemon restarts, and goes on signed in", async () => {
     await at("/spaces");

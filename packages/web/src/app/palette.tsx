@@ -1,10 +1,9 @@
-import { useQuery } from "@tanstack/react-query";
 import { Command } from "cmdk";
 import { FolderTree, Plus, SquareTerminal } from "lucide-react";
 import { Dialog as Radix } from "radix-ui";
 import { useNavigate } from "react-router";
 import { StatusDot } from "../components/status.js";
-import { queries } from "../lib/queries.js";
+import { useAllSpaces } from "../lib/all-spaces.js";
 import { useMay } from "../lib/session.js";
 import { PAGES } from "./pages.js";
 
@@ -14,7 +13,7 @@ const MAX_SPACES = 50;
 export default function Palette({ onClose }: { onClose: () => void }) {
   const navigate = useNavigate();
   const mayCreate = useMay("agent");
-  const spaces = useQuery(queries.spaces()).data ?? [];
+  const { spaces = [] } = useAllSpaces();
   const go = (to: string) => () => {
     onClose();
     void navigate(to);

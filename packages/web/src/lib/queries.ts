@@ -2,9 +2,28 @@ import type { Space } from "@clawdspace/client";
 import { queryOptions } from "@tanstack/react-query";
 import { api } from "../api.js";
 
+/** How often other nodes' spaces are looked at: the event stream tells of this node's own. */
+const FLEET_MS = 10_000;
+
+/** The spaces of the other nodes, each by the name that reaches it from here, "name@node". */
+async function elsewhere(self: string): Promise<Space[]> {
+  const { spaces } = await api.spaces.listAll();
+  return spaces.flatMap((space) =>
+    space.node === undefined || space.node === self
+      ? []
+      : [{ ...space, name: `${space.name}@${space.node}` }],
+  );
+}
+
 /** Everything that is asked of the daemon, under the keys by which the event stream marks it as outdated. */
 export const queries = {
   spaces: () => queryOptions({ queryKey: ["spaces"], queryFn: () => api.spaces.list() }),
+  elsewhere: (self: string) =>
+    queryOptions({
+      queryKey: ["elsewhere"],
+      queryFn: () => elsewhere(self),
+      refetchInterval: FLEET_MS,
+    }),
   space: (name: string) =>
     queryOptions({ queryKey: ["space", name], queryFn: () => api.space(name).get() }),
   metrics: (name: string, live: boolean) =>

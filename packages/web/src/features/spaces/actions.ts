@@ -1,4 +1,4 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type QueryClient, useMutation, useQueryClient } from "@tanstack/react-query";
 import { api } from "../../api.js";
 import { toast } from "../../components/toast.js";
 
@@ -23,6 +23,13 @@ export async function forEach<T>(items: T[], task: (item: T) => Promise<unknown>
   throw new Error(`${errors.length} of ${items.length} failed. The first: ${message}`);
 }
 
+/** What is done to spaces of other nodes, no event tells of here. */
+export const lookAgain = async (client: QueryClient) => {
+  await Promise.all(
+    ["spaces", "elsewhere"].map((key) => client.invalidateQueries({ queryKey: [key] })),
+  );
+};
+
 /** Wakes spaces or puts them to sleep, one or many. */
 export function useLifecycle() {
   const client = useQueryClient();
@@ -35,7 +42,7 @@ export function useLifecycle() {
           ? `${names[0]} is ${DONE[verb]}`
           : `${names.length} spaces are ${DONE[verb]}`,
       ),
-    onSettled: () => client.invalidateQueries({ queryKey: ["spaces"] }),
+    onSettled: () => lookAgain(client),
   });
 }
 
@@ -46,6 +53,6 @@ export function useRemove() {
       await forEach(names, (name) => api.spaces.remove(name, { removeVolume })),
     onSuccess: (_, { names }) =>
       toast.done(names.length === 1 ? `${names[0]} is removed` : `${names.length} spaces removed`),
-    onSettled: () => client.invalidateQueries({ queryKey: ["spaces"] }),
+    onSettled: () => lookAgain(client),
   });
 }

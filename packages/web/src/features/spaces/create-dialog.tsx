@@ -10,6 +10,7 @@ import { Failure } from "../../components/feedback.js";
 import { Field } from "../../components/field.js";
 import { toast } from "../../components/toast.js";
 import { queries } from "../../lib/queries.js";
+import { lookAgain } from "./actions.js";
 import { type CreateForm, describeNetwork, EMPTY_FORM, toRequest } from "./create-form.js";
 import { CreateSteps } from "./create-steps.js";
 import { EnvEditor } from "./env-editor.js";
@@ -22,6 +23,7 @@ export default function CreateDialog({ onClose }: { onClose: () => void }) {
   const [progress, setProgress] = useState<CreateProgress[]>([]);
   const abort = useRef<AbortController>(undefined);
   const templates = useQuery(queries.templates()).data ?? [];
+  const nodes = useQuery(queries.nodes()).data?.nodes ?? [];
   const template = useTemplate(form.template);
   const set = (change: Partial<CreateForm>) => setForm({ ...form, ...change });
 
@@ -36,15 +38,17 @@ export default function CreateDialog({ onClose }: { onClose: () => void }) {
         signal: abort.current.signal,
       });
     },
-    onSuccess: async ({ name }) => {
-      await client.invalidateQueries({ queryKey: ["spaces"] });
+    onSuccess: async ({ name, info }) => {
+      await lookAgain(client);
       toast.done(`${name} is ready`);
-      void navigate(`/spaces/${name}/terminal`);
+      const node = form.node === "" || form.node === "auto" ? info?.node : form.node;
+      const elsewhere = nodes.some((each) => each.name === node && !each.self);
+      void navigate(`/spaces/${elsewhere ? `${name}@${node}` : name}/terminal`);
     },
   });
   const issues = create.error instanceof ClawdspaceError ? (create.error.issues ?? []) : [];
   const fault = (path: string) => issues.find((issue) => issue.path === path)?.message;
-  const known = ["name", "template", "memory", "cpus", "image", "repoUrl", "repoBranch"];
+  const known = ["name", "template", "memory", "cpus", "image", "repoUrl", "repoBranch", "node"];
   const shownAtField = issues.some(({ path }) => known.includes(path) || path.startsWith("env"));
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -108,6 +112,26 @@ export default function CreateDialog({ onClose }: { onClose: () => void }) {
               />
             </Field>
           </div>
+          {nodes.length > 1 && (
+            <Field label="Node" fault={fault("node")}>
+              <select
+                className="input"
+                name="node"
+                value={form.node}
+                onChange={(event) => set({ node: event.target.value })}
+              >
+                <option value="">This one</option>
+                <option value="auto">Automatic: the one that suits best</option>
+                {nodes
+                  .filter(({ self }) => !self)
+                  .map(({ name, status }) => (
+                    <option key={name} disabled={status !== "online"}>
+                      {name}
+                    </option>
+                  ))}
+              </select>
+            </Field>
+          )}
           <Field label="Image" fault={fault("image")}>
             <input
               {...text("image")}

@@ -7,11 +7,14 @@ it("leaves to the template what is not filled in", () => {
     { name: "A", value: "1" },
     { name: "", value: "" },
   ];
-  expect(toRequest({ ...EMPTY_FORM, name: "x", cpus: "2", memory: "1g", env })).toEqual({
+  expect(
+    toRequest({ ...EMPTY_FORM, name: "x", cpus: "2", memory: "1g", node: "auto", env }),
+  ).toEqual({
     name: "x",
     template: "default",
     cpus: 2,
     memory: "1g",
+    node: "auto",
     env: { A: "1" },
   });
 });

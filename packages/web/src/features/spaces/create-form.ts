@@ -10,6 +10,8 @@ export interface CreateForm {
   gpu: boolean;
   repoUrl: string;
   repoBranch: string;
+  /** "": the node that serves this page; "auto": the one that suits best. */
+  node: string;
   env: { name: string; value: string }[];
 }
 
@@ -23,6 +25,7 @@ export const EMPTY_FORM: CreateForm = {
   gpu: false,
   repoUrl: "",
   repoBranch: "",
+  node: "",
   env: [],
 };
 
@@ -39,6 +42,7 @@ export function toRequest(form: CreateForm): CreateSpaceRequest {
     gpu: form.gpu || undefined,
     repoUrl: text(form.repoUrl),
     repoBranch: text(form.repoBranch),
+    node: text(form.node),
     env:
       env.length > 0 ? Object.fromEntries(env.map(({ name, value }) => [name, value])) : undefined,
   };

@@ -9,6 +9,7 @@ export interface Filters {
   text: string;
   status: string;
   template: string;
+  node: string;
   sort: Sort;
 }
 
@@ -20,11 +21,12 @@ const COMPARE: Record<Sort, (a: Space, b: Space) => number> = {
 };
 
 /** The spaces that filters leave, in their order. */
-export function select(spaces: Space[], { text, status, template, sort }: Filters): Space[] {
+export function select(spaces: Space[], { text, status, template, node, sort }: Filters): Space[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const matches = (space: Space) => {
     if (status !== "" && space.status !== status) return false;
     if (template !== "" && space.template !== template) return false;
+    if (node !== "" && space.node !== node) return false;
     const labels = Object.entries(space.labels ?? {}).map(([name, value]) => `${name}=${value}`);
     const haystack = [space.name, space.image, space.template, space.description, ...labels]
       .join(" ")
@@ -42,11 +44,12 @@ export function useFilters(): [Filters, (change: Partial<Filters>) => void] {
       text: params.get("q") ?? "",
       status: params.get("state") ?? "",
       template: params.get("template") ?? "",
+      node: params.get("node") ?? "",
       sort: (params.get("sort") as Sort | null) ?? "name",
     }),
     [params],
   );
-  const change = ({ text, status, template, sort }: Partial<Filters>) =>
+  const change = ({ text, status, template, node, sort }: Partial<Filters>) =>
     setParams(
       (old) => {
         const next = new URLSearchParams(old);
@@ -58,6 +61,7 @@ export function useFilters(): [Filters, (change: Partial<Filters>) => void] {
         set("q", text);
         set("state", status);
         set("template", template);
+        set("node", node);
         set("sort", sort, "name");
         return next;
       },

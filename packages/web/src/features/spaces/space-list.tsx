@@ -12,14 +12,13 @@ const GAP_PX = 14;
 interface Props {
   spaces: Space[];
   view: View;
-  node: string;
   selected: ReadonlySet<string>;
   onSelect: ItemProps["onSelect"];
   onRemove: ItemProps["onRemove"];
 }
 
 /** The spaces, of which only those in view are in the page: a thousand scroll like ten. */
-export function SpaceList({ spaces, view, node, selected, onSelect, onRemove }: Props) {
+export function SpaceList({ spaces, view, selected, onSelect, onRemove }: Props) {
   const scroller = useRef<HTMLElement>(null);
   const columns = useColumns(scroller, view);
   const lines = Math.ceil(spaces.length / columns);
@@ -63,7 +62,6 @@ export function SpaceList({ spaces, view, node, selected, onSelect, onRemove }: 
               <Item
                 key={space.name}
                 space={space}
-                node={node}
                 selected={selected.has(space.name)}
                 onSelect={onSelect}
                 onRemove={onRemove}

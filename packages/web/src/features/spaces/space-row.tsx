@@ -7,7 +7,6 @@ import { Activity, Fuse, SpaceActions, Usage } from "./space-parts.js";
 
 export interface ItemProps {
   space: Space;
-  node: string;
   selected: boolean;
   onSelect: (name: string, range: boolean) => void;
   onRemove: (space: Space) => void;
@@ -31,7 +30,7 @@ function Select({ space, selected, onSelect }: ItemProps) {
 }
 
 export const SpaceRow = memo(function SpaceRow(props: ItemProps) {
-  const { space, node, selected, onRemove } = props;
+  const { space, selected, onRemove } = props;
   return (
     <div className={`space-row ${space.status}`} data-selected={selected || undefined}>
       <Select {...props} />
@@ -48,7 +47,7 @@ export const SpaceRow = memo(function SpaceRow(props: ItemProps) {
         <p className="clip">{space.template ?? "default"}</p>
         <p className="dim clip mono">{space.image}</p>
       </div>
-      <p className="clip dim where">{node}</p>
+      <p className="clip dim where">{space.node}</p>
       <Usage space={space} />
       <Activity space={space} />
       <SpaceActions space={space} onRemove={() => onRemove(space)} />
@@ -58,7 +57,7 @@ export const SpaceRow = memo(function SpaceRow(props: ItemProps) {
 });
 
 export const SpaceCard = memo(function SpaceCard(props: ItemProps) {
-  const { space, node, selected, onRemove } = props;
+  const { space, selected, onRemove } = props;
   return (
     <article className={`space-card ${space.status}`} data-selected={selected || undefined}>
       <header>
@@ -70,7 +69,7 @@ export const SpaceCard = memo(function SpaceCard(props: ItemProps) {
         <SpaceActions space={space} onRemove={() => onRemove(space)} />
       </header>
       <p className="dim clip">
-        {space.template ?? "default"} · {sizeOf(space)} · {node}
+        {space.template ?? "default"} · {sizeOf(space)} · {space.node}
       </p>
       <p className="dim clip mono">{space.image}</p>
       <div className="card-usage">

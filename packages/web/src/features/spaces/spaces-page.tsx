@@ -1,12 +1,11 @@
 import type { Space } from "@clawdspace/client";
-import { useQuery } from "@tanstack/react-query";
 import { Boxes, LayoutGrid, Plus, Rows3, Search } from "lucide-react";
 import { lazy, Suspense, useCallback, useMemo, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { Button } from "../../components/button.js";
 import { Empty, Failure } from "../../components/feedback.js";
 import { Segments } from "../../components/segments.js";
-import { queries } from "../../lib/queries.js";
+import { useAllSpaces } from "../../lib/all-spaces.js";
 import { useMay } from "../../lib/session.js";
 import { useStored } from "../../lib/stored.js";
 import { BulkBar } from "./bulk-bar.js";
@@ -19,13 +18,13 @@ const RemoveDialog = lazy(() => import("./remove-dialog.js"));
 const isNarrow = () => matchMedia("(max-width: 720px)").matches;
 
 export function SpacesPage() {
-  const spaces = useQuery(queries.spaces());
-  const self = useQuery(queries.nodes()).data?.nodes.find((node) => node.self);
+  const { spaces, nodes, error, retry } = useAllSpaces();
+  const silent = nodes.filter(({ status }) => status !== "online").map(({ name }) => name);
   const [params, setParams] = useSearchParams();
   const [filters, change] = useFilters();
   const [stored, setStored] = useStored<View>("clawdspace.view", isNarrow() ? "cards" : "list");
   const view = isNarrow() ? "cards" : stored;
-  const shown = useMemo(() => select(spaces.data ?? [], filters), [spaces.data, filters]);
+  const shown = useMemo(() => select(spaces ?? [], filters), [spaces, filters]);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [removing, setRemoving] = useState<Space[]>();
   const mayCreate = useMay("agent");
@@ -40,7 +39,7 @@ export function SpacesPage() {
   const onSelect = useSelection(shown, setSelected);
   const onRemove = useCallback((space: Space) => setRemoving([space]), []);
   const chosen = useMemo(() => shown.filter(({ name }) => selected.has(name)), [shown, selected]);
-  const all = spaces.data ?? [];
+  const all = spaces ?? [];
   const count = (status: string) => all.filter((space) => space.status === status).length;
   const templates = [...new Set(all.map(({ template }) => template ?? "default"))].sort();
   const create = mayCreate && (
@@ -55,6 +54,7 @@ export function SpacesPage() {
         <h1>Spaces</h1>
         <span className="count num grow">
           {all.length > 0 && `${all.length} · ${count("running")} awake`}
+          {silent.length > 0 && <span className="dim"> · no answer from {silent.join(", ")}</span>}
         </span>
         {create}
       </header>
@@ -94,6 +94,19 @@ export function SpacesPage() {
               <option key={name}>{name}</option>
             ))}
           </select>
+          {nodes.length > 1 && (
+            <select
+              className="input fit"
+              aria-label="Node"
+              value={filters.node}
+              onChange={(event) => change({ node: event.target.value })}
+            >
+              <option value="">Any node</option>
+              {nodes.map(({ name }) => (
+                <option key={name}>{name}</option>
+              ))}
+            </select>
+          )}
           <select
             className="input fit"
             aria-label="Sort by"
@@ -118,13 +131,13 @@ export function SpacesPage() {
           </div>
         </div>
       )}
-      {spaces.error && <Failure error={spaces.error} onRetry={() => void spaces.refetch()} />}
-      {spaces.isPending && (
+      {error && <Failure error={error} onRetry={retry} />}
+      {!spaces && !error && (
         <div className="page-body">
           <div className="skeleton list-skeleton" />
         </div>
       )}
-      {spaces.data && all.length === 0 && (
+      {spaces && all.length === 0 && (
         <Empty icon={<Boxes />} title="No spaces yet" action={create}>
           A space is a computer of its own for an agent: a shell, files in <code>/workspace</code>,
           and limits on what it may use and reach. It sleeps when nobody uses it.
@@ -135,7 +148,7 @@ export function SpacesPage() {
           icon={<Search />}
           title="Nothing matches"
           action={
-            <Button onClick={() => change({ text: "", status: "", template: "" })}>
+            <Button onClick={() => change({ text: "", status: "", template: "", node: "" })}>
               Clear the filters
             </Button>
           }
@@ -147,7 +160,6 @@ export function SpacesPage() {
         <SpaceList
           spaces={shown}
           view={view}
-          node={self?.name ?? location.hostname}
           selected={selected}
           onSelect={onSelect}
           onRemove={onRemove}
