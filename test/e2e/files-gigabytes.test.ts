@@ -8,7 +8,8 @@ import { holdings } from "../support/leaks.js";
 
 const MIB = 1024 ** 2;
 const GIGABYTES = 4 * 1024 * MIB;
-const MAX_GROWTH_MIB = 64;
+// 5 to 57 were seen: when V8 collects decides. What grew with the file would be thousands.
+const MAX_GROWTH_MIB = 128;
 /** Gigabytes take as long as the disk is slow. */
 const TIMEOUT_MS = 540_000;
 const FILES = 20_000;
