@@ -108,6 +108,23 @@ describe.each([
   const counted = async (pid: number) => (await readdir(`/proc/${pid}/fd`)).length;
   const processes = async () =>
     (await docker.getContainer(await files.containerId()).top()).Processes.length;
+  /** Counts what is open now; what it returns waits until no more is. */
+  const counting = async () => {
+    const before = {
+      daemon: await counted(daemon.pid),
+      guest: await counted(guestPid),
+      processes: await processes(),
+    };
+    return async () => {
+      await expect
+        .poll(() => counted(guestPid), { timeout: 30_000 })
+        .toBeLessThanOrEqual(before.guest);
+      await expect.poll(processes, { timeout: 30_000 }).toBeLessThanOrEqual(before.processes);
+      await expect
+        .poll(() => counted(daemon.pid), { timeout: 30_000 })
+        .toBeLessThanOrEqual(before.daemon + 4);
+    };
+  };
   /** One of each, so that what is kept for the next request is there. */
   const settle = async () => {
     await files.text("/kept/old");
@@ -141,42 +158,22 @@ describe.each([
   const uploads = async () => await readdir(join(daemon.folder, "data/uploads")).catch(() => []);
 
   test("uploads leave the old file, nothing half, and no descriptor", async () => {
-    const before = {
-      daemon: await counted(daemon.pid),
-      guest: await counted(guestPid),
-      processes: await processes(),
-    };
+    const isAsBefore = await counting();
     for (let time = 0; time < TIMES; time++) {
       const requests = await Promise.all(UPLOADS.map(begin));
       for (const request of requests) request.destroy();
     }
     await expect.poll(left, { timeout: 30_000 }).toBe(LEFT);
     await expect.poll(uploads, { timeout: 30_000 }).toEqual([]);
-    await expect
-      .poll(() => counted(guestPid), { timeout: 30_000 })
-      .toBeLessThanOrEqual(before.guest);
-    await expect.poll(processes, { timeout: 30_000 }).toBeLessThanOrEqual(before.processes);
-    await expect
-      .poll(() => counted(daemon.pid), { timeout: 30_000 })
-      .toBeLessThanOrEqual(before.daemon + 4);
+    await isAsBefore();
   });
 
   test("downloads leave no stream and no descriptor", async () => {
-    const before = {
-      daemon: await counted(daemon.pid),
-      guest: await counted(guestPid),
-      processes: await processes(),
-    };
+    const isAsBefore = await counting();
     for (let time = 0; time < TIMES; time++) {
       await Promise.all(DOWNLOADS.map(([, rest]) => breakOff(rest)));
     }
-    await expect
-      .poll(() => counted(guestPid), { timeout: 30_000 })
-      .toBeLessThanOrEqual(before.guest);
-    await expect.poll(processes, { timeout: 30_000 }).toBeLessThanOrEqual(before.processes);
-    await expect
-      .poll(() => counted(daemon.pid), { timeout: 30_000 })
-      .toBeLessThanOrEqual(before.daemon + 4);
+    await isAsBefore();
     // Nothing holds the space awake.
     expect((await files.json("POST", "/stop")).status).toBe(200);
     expect(await files.status()).toBe("paused");

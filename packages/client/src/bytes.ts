@@ -32,12 +32,3 @@ export async function collect(pieces: AsyncIterable<Uint8Array>): Promise<Uint8A
   for await (const piece of pieces) all.push(piece);
   return joined(all);
 }
-
-/** A JSON text's value; undefined where it is none. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

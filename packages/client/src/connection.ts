@@ -1,4 +1,10 @@
-import { ClawdspaceError, ERROR_STATUS, type ErrorCode, type Issue } from "@clawdspace/protocol";
+import {
+  ClawdspaceError,
+  ERROR_STATUS,
+  type ErrorCode,
+  type Issue,
+  parseJson,
+} from "@clawdspace/protocol";
 import { jsonLines } from "./lines.js";
 import type { Socket, SocketFactory } from "./socket.js";
 import type { Body, Transport, TransportAnswer } from "./transport.js";
@@ -189,7 +195,7 @@ function toError(answer: TransportAnswer, text: string, baseUrl: string): Clawds
   const seconds = Number(answer.header("retry-after"));
   const later = seconds > 0 ? { retryAfterSeconds: seconds } : {};
   // By hand, and not by the protocol's schema: a program that starts for one request would wait for it to load.
-  const { error, code, issues } = (parsed(text) ?? {}) as Record<string, unknown>;
+  const { error, code, issues } = (parseJson(text) ?? {}) as Record<string, unknown>;
   return new ClawdspaceError(
     typeof code === "string" && code in ERROR_STATUS ? (code as ErrorCode) : codeOf(answer.status),
     typeof error === "string"
@@ -211,7 +217,7 @@ function codeOf(status: number): ErrorCode {
 
 /** Checks a text against a schema of the protocol. Throws `ClawdspaceError`. */
 export function parse<T>(schema: Schema<T>, text: string, what: string): T {
-  const value = parsed(text);
+  const value = parseJson(text);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new ClawdspaceError(
@@ -219,14 +225,6 @@ export function parse<T>(schema: Schema<T>, text: string, what: string): T {
     `The answer to ${what} is not what this client knows: ${text.slice(0, 200)}. Is the daemon of another version?`,
     { cause: result.error },
   );
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The innermost reason: fetch says only "fetch failed" and keeps why as its cause. */

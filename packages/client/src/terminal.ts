@@ -1,4 +1,4 @@
-import { parseJson } from "./bytes.js";
+import { parseJson } from "@clawdspace/protocol";
 import type { Connection } from "./connection.js";
 import type { Closed, Socket } from "./socket.js";
 

@@ -9,6 +9,7 @@ export * from "./git.js";
 export * from "./key.js";
 export * from "./metrics.js";
 export * from "./node.js";
+export * from "./parse-json.js";
 export * from "./ports.js";
 export * from "./process.js";
 export * from "./security.js";

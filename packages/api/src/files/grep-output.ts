@@ -1,3 +1,4 @@
+import { parseJson } from "@clawdspace/protocol";
 import { z } from "zod";
 
 const MAX_TEXT = 4096;
@@ -49,7 +50,7 @@ const RipgrepSchema = z.object({
 
 /** A line of `rg --json`; undefined for what is no match. */
 export function toRipgrepMatch(record: Buffer): Match | undefined {
-  const parsed = RipgrepSchema.safeParse(parseJson(record));
+  const parsed = RipgrepSchema.safeParse(parseJson(record.toString("utf8")));
   if (!parsed.success) return undefined;
   const { path, lines, line_number: line } = parsed.data.data;
   return { path: pathOf(path, "<stdin>"), line, text: textOf(lines) };
@@ -86,11 +87,3 @@ const textOf = (line: Buffer) =>
     .toString("utf8")
     .replace(/\r?\n$/, "")
     .slice(0, MAX_TEXT);
-
-function parseJson(record: Buffer): unknown {
-  try {
-    return JSON.parse(record.toString("utf8"));
-  } catch {
-    return undefined;
-  }
-}

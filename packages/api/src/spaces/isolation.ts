@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ClawdspaceError } from "@clawdspace/protocol";
+import { ClawdspaceError, parseJson } from "@clawdspace/protocol";
 import { z } from "zod";
 import type { Engine, EngineInfo } from "../engine/engine.js";
 import type { SpaceSpec } from "./space-spec.js";
@@ -58,11 +58,3 @@ const refused = (reason: string) =>
     "unprocessable",
     `The space can't be isolated as it should, so it was not made: ${reason}.`,
   );
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

@@ -1,3 +1,4 @@
+import { parseJson } from "@clawdspace/protocol";
 import type { ContainerSummary } from "../engine/engine.js";
 import type { ClaimStore } from "../pool/claim-store.js";
 import { LABEL, type Names } from "./names.js";
@@ -22,19 +23,11 @@ export class SpecReader {
     container: Pick<ContainerSummary, "id" | "name" | "labels">,
   ): Promise<{ spec: SpaceSpec; createdAt?: Date } | undefined> {
     if (container.labels[LABEL.pool] === undefined) {
-      const spec = SpaceSpecSchema.safeParse(parseJson(container.labels[LABEL.spec]));
+      const spec = SpaceSpecSchema.safeParse(parseJson(container.labels[LABEL.spec] ?? ""));
       return spec.success ? { spec: spec.data } : undefined;
     }
     const space = this.spaceOf(container);
     const claim = space === undefined ? undefined : await this.claims.of(container.id, space);
     return claim && { spec: claim.spec, createdAt: new Date(claim.createdAt) };
-  }
-}
-
-function parseJson(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return undefined;
   }
 }

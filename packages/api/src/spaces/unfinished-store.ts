@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { parseJson } from "@clawdspace/protocol";
 import { z } from "zod";
 
 const RecordSchema = z.discriminatedUnion("kind", [
@@ -50,13 +51,5 @@ export class UnfinishedStore {
       else await forget();
     }
     return found;
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

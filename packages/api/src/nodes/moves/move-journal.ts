@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { ActorSchema } from "@clawdspace/protocol";
+import { ActorSchema, parseJson } from "@clawdspace/protocol";
 import { z } from "zod";
 
 const MoveSchema = z.object({
@@ -54,12 +54,4 @@ export class MoveJournal {
   }
 
   #file = (id: string) => join(this.folder, `${id}.json`);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
