@@ -75,3 +75,33 @@ test.each([
     expect((await ask(daemon, "DELETE", "/api/spaces/cut?removeVolume=true")).status).toBe(200);
   }
 });
+
+test.each([
+  ["the container goes", /^DELETE .*\/containers\/\w+/],
+  ["the volume goes", /^DELETE .*\/volumes\/.*-vol-cut/],
+])(
+  "a removal that is cut off before or after %s is ended before anything is served",
+  async (_what, call) => {
+    for (const after of [false, true]) {
+      await untilReady(daemon);
+      expect((await ask(daemon, "POST", "/api/spaces", { name: "cut" })).status).toBe(201);
+      let killed: Promise<void> | undefined;
+      proxy.onRequest = async (request, answered) => {
+        if (answered !== after || !call.test(request) || killed) return;
+        killed = daemon.kill("SIGKILL");
+        await killed;
+      };
+      const removal = ask(daemon, "DELETE", "/api/spaces/cut?removeVolume=true");
+      await expect(removal).rejects.toThrow();
+      expect(killed).toBeDefined();
+      proxy.onRequest = () => {};
+      await daemon.run();
+      expect((await ask(daemon, "GET", "/api/spaces/cut")).status).toBe(404);
+      expect((await left()).filter((name) => name.endsWith("-cut"))).toEqual([]);
+      expect((await ask(daemon, "POST", "/api/spaces", { name: "cut" })).status).toBe(201);
+      const ran = await ask(daemon, "POST", "/api/spaces/cut/exec", { command: "ls -A" });
+      expect(ran.body).toMatchObject({ stdout: "", exitCode: 0 });
+      expect((await ask(daemon, "DELETE", "/api/spaces/cut?removeVolume=true")).status).toBe(200);
+    }
+  },
+);

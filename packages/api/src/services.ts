@@ -393,7 +393,7 @@ export function createServices(
       await disks.start();
       // The rules are looked at before anything is served; an engine that does not answer holds up nobody.
       const looked = network.start();
-      if (await engineHealth.answers()) await looked;
+      if (await engineHealth.answers()) await Promise.all([looked, leftovers.settle()]);
       registry.onConnected(async () => {
         await network.check();
         await tidy();

@@ -84,8 +84,24 @@ export class Leftovers {
       log.info({ space }, "removing a space that was never finished");
       await this.undo(container.id, createId);
     }
-    for (const { record, forget } of await this.parts.unfinished.left()) {
-      if (await this.#finish(record)) await forget();
+    await this.settle();
+  }
+
+  /**
+   * Ends what an earlier daemon was killed in. Called before anything is served too: nobody shall find a space that is
+   * still to be removed, or take the volume of one that is still to be undone.
+   */
+  async settle(): Promise<void> {
+    const { unfinished, log } = this.parts;
+    const left = await unfinished.left();
+    const settled = await Promise.allSettled(
+      left.map(async ({ record, forget }) => {
+        if (await this.#finish(record)) await forget();
+      }),
+    );
+    for (const each of settled) {
+      if (each.status === "rejected")
+        log.warn({ err: each.reason }, "could not end what was cut off");
     }
   }
 
