@@ -53,7 +53,7 @@ describe("one door", () => {
     expect(body.nodes[2]).toMatchObject({
       name: "dead",
       status: "offline",
-      reason: /ECONNREFUSED/,
+      reason: expect.stringContaining("ECONNREFUSED"),
     });
     expect(body.lastUpdatedAt).toBeGreaterThan(Date.now() - 60_000);
   });

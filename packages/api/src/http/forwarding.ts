@@ -1,12 +1,13 @@
 import { ClawdspaceError, NodeNameSchema } from "@clawdspace/protocol";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { Fleet, Peer } from "../nodes/fleet.js";
+import type { Fleet } from "../nodes/fleet.js";
 import {
   type NodeForwarder,
   PASSED_HEADER,
   type PassedAnswer,
   type Passing,
 } from "../nodes/node-forwarder.js";
+import type { Peer } from "../nodes/peer.js";
 import type { Whereabouts } from "../nodes/whereabouts.js";
 import { pairs } from "../ports/request-headers.js";
 import { SESSION_COOKIE } from "./auth.js";

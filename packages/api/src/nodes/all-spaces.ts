@@ -1,5 +1,6 @@
 import { type Actor, ClawdspaceError, type SpaceList, SpaceListSchema } from "@clawdspace/protocol";
-import { type Fleet, type Peer, unreachable } from "./fleet.js";
+import type { Fleet } from "./fleet.js";
+import { type Peer, unreachable } from "./peer.js";
 import { toFault } from "./peer-link.js";
 
 const LIST_MS = 3000;
@@ -24,6 +25,8 @@ export async function allSpaces(
         );
         return { spaces: spaces.map((space) => ({ ...space, node })), errors: [] };
       } catch (error) {
+        // One that has just fallen silent is waited for once only.
+        if (peer.state === "online" && !(error instanceof ClawdspaceError)) void fleet.probe(peer);
         return { spaces: [], errors: [{ node, ...toBody(error, peer) }] };
       }
     }),

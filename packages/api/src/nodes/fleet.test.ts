@@ -1,105 +1,10 @@
-import { once } from "node:events";
-import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { PeerHelloSchema, PeerProofSchema } from "@clawdspace/protocol";
-import { pino } from "pino";
 import { afterEach, expect, it, vi } from "vitest";
-import { Fleet } from "./fleet.js";
-import { PEER_HEADER } from "./peer-link.js";
 import { PeerSessions } from "./peer-sessions.js";
 import { peerSecret } from "./proof.js";
-import type { Machine } from "./tailscale.js";
+import { fleetOf, node, serve, stopAll } from "./scripted-node.js";
 
-const servers: Server[] = [];
-const fleets: Fleet[] = [];
-afterEach(async () => {
-  for (const fleet of fleets.splice(0)) await fleet.stop();
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections();
-    server.close();
-  }
-});
-
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener).listen(0, "127.0.0.1");
-  servers.push(server);
-  await once(server, "listening");
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-const status = {
-  version: "0.1.0",
-  capabilities: { gpu: false, arch: "x64", platform: "linux", cpus: 2, memory: 4e9 },
-  load: {
-    ...{ memoryFree: 2e9, cpusFree: 1, spaces: 0, drained: false },
-    ...{ runtimes: ["runc"], images: [], labels: {}, gpus: [] },
-  },
-  spaces: [],
-};
-
-/** What a node serves to others, as `routes/peer.ts` does it. */
-async function node(name: string, key: string) {
-  const secret = peerSecret(key);
-  const peers = new PeerSessions(
-    () => secret,
-    () => name,
-  );
-  const asked: string[] = [];
-  let down = false;
-  const url = await serve(async (request, response) => {
-    asked.push(`${request.method} ${request.url}`);
-    if (down) return request.socket.destroy();
-    let text = "";
-    for await (const piece of request) text += piece;
-    const answer = async () => {
-      if (request.url === "/api/peer/hello") {
-        return await peers.hello(PeerHelloSchema.parse(JSON.parse(text)), "127.0.0.1");
-      }
-      if (request.url === "/api/peer/session") {
-        const { session, proof } = PeerProofSchema.parse(JSON.parse(text));
-        return { message: await peers.open(session, proof) };
-      }
-      const path = request.url ?? "";
-      await peers.verify(`${request.headers[PEER_HEADER]}`, { method: "GET", path });
-      return { ...status, node: name };
-    };
-    const body = await answer().catch((error: unknown) => error);
-    response.statusCode = body instanceof Error ? 401 : 200;
-    response.end(JSON.stringify(body));
-  });
-  const setDown = (value: boolean) => {
-    down = value;
-  };
-  return { url, peers, asked, setDown };
-}
-
-function fleetOf(machines: Partial<Machine>[], key = "shared", instance = "me") {
-  const changes: string[] = [];
-  const secret = peerSecret(key);
-  const fleet = new Fleet({
-    refreshMs: 0,
-    discover: async () => ({
-      machines: machines.map((each) => ({
-        name: "x",
-        url: "",
-        self: false,
-        online: true,
-        ...each,
-      })),
-    }),
-    name: "near",
-    url: "http://127.0.0.1:1",
-    secret: () => secret,
-    instance,
-    status: async () => status,
-    onChange: ({ node, online }) => changes.push(`${node} ${online ? "up" : "down"}`),
-    log: pino({ level: "silent" }),
-  });
-  fleets.push(fleet);
-  const states = () => fleet.list().nodes.map(({ name, state }) => `${name} ${state}`);
-  return { fleet, changes, states };
-}
+afterEach(stopAll);
 
 it("knows of each machine what it is, and none waits for one that hangs", async () => {
   const heard: string[] = [];
@@ -149,7 +54,7 @@ it("tells when a node goes and comes, within one refresh, and asks one that stay
   const { fleet, changes } = fleetOf([{ name: "far", url: far.url }]);
   await fleet.refresh();
   const peer = fleet.online()[0];
-  far.setDown(true);
+  far.become("down");
   await fleet.refresh();
   expect(changes).toEqual(["far up", "far down"]);
   expect(peer?.gone.signal.aborted).toBe(true);
@@ -157,7 +62,7 @@ it("tells when a node goes and comes, within one refresh, and asks one that stay
   for (let round = 0; round < 20; round++) await fleet.refresh();
   // Without backing off it would be asked twenty times.
   expect(far.asked.length).toBeLessThan(8);
-  far.setDown(false);
+  far.become("up");
   for (let round = 0; round < 8; round++) await fleet.refresh();
   expect(changes).toEqual(["far up", "far down", "far up"]);
 });
@@ -183,7 +88,9 @@ it("gives nothing of the key to what listens there, and takes no proof from anot
 
 it("finds itself in a list of nodes, and takes the name that it has there", async () => {
   const own = await node("far", "shared");
-  const { fleet, states } = fleetOf([{ name: "box", url: own.url }], "shared", own.peers.instance);
+  const { fleet, states } = fleetOf([{ name: "box", url: own.url }], {
+    instance: own.peers.instance,
+  });
   await fleet.refresh();
   await fleet.refresh();
   expect(states()).toEqual(["box online"]);

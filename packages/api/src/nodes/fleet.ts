@@ -8,6 +8,7 @@ import {
 } from "@clawdspace/protocol";
 import type { FastifyBaseLogger } from "fastify";
 import type { Discovered } from "./discovery.js";
+import { newPeer, type Peer, toNode, unreachable } from "./peer.js";
 import { PeerFault, PeerLink, toFault } from "./peer-link.js";
 import type { Machine } from "./tailscale.js";
 
@@ -19,6 +20,8 @@ const SOON_MS = [1000, 3000];
 const MAX_BACKOFF = 8;
 /** Answers in a row after which earlier failures no longer count. */
 const STEADY = 3;
+/** How often a node may have come and gone so that it is asked at once when it calls. */
+const MAX_FLAPS = 3;
 /** A node with open streams that has been silent for so long is asked whether it lives. */
 const SILENCE_MS = 5000;
 /** How often a node that is thought to be gone is asked for the sake of requests. */
@@ -39,27 +42,11 @@ export interface FleetOptions {
   log: FastifyBaseLogger;
 }
 
-/** Another node, or a machine that may become one. */
-export interface Peer {
-  machine: Machine;
-  link: PeerLink;
-  state: NodeState;
-  reason: string | undefined;
-  status: PeerStatus | undefined;
-  latencyMs: number | null;
-  lastSeenAt: number | undefined;
-  /** How often it has failed in a row, and how many refreshes pass before it is asked again. */
-  failures: number;
-  skip: number;
-  /** How often it has answered in a row. */
-  steady: number;
-  probedAt: number;
-  probing: Promise<void> | undefined;
-  /** Aborted when the node is found gone, for the requests that wait for it. */
-  gone: AbortController;
-  /** Requests under way, and when a byte of any last moved. */
-  active: number;
-  movedAt: number;
+const SAID_OFFLINE = "The tailnet says so.";
+
+/** One round of questions; `answered` is resolved when all have been answered or have failed, and is never rejected. */
+interface Look {
+  answered: Promise<void>;
 }
 
 /** The nodes of one fleet as this one sees them: looked for and asked in the background, told from memory. */
@@ -71,7 +58,7 @@ export class Fleet {
   #own: Omit<PeerStatus, "node"> | undefined;
   #updatedAt = 0;
   #problem: string | undefined;
-  #refreshing: Promise<void> | undefined;
+  #looking: Promise<Look> | undefined;
   #watching: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: FleetOptions) {
@@ -87,7 +74,8 @@ export class Fleet {
     void (async () => {
       const soon = [...SOON_MS];
       do {
-        await this.refresh();
+        // A node that hangs doesn't hold up the next look at the others.
+        await this.#look();
         const usual = this.options.refreshMs || 2 ** 31 - 1;
         const wait = Math.min(soon.shift() ?? usual, usual);
         await delay(wait, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
@@ -177,12 +165,12 @@ export class Fleet {
 
   /** Looks for nodes and asks each how it is. Resolves when all have answered or failed. Never rejects. */
   async refresh(): Promise<void> {
-    this.#refreshing ??= this.#refresh()
-      .catch((error: unknown) => this.options.log.error({ err: error }, "looking for nodes failed"))
-      .finally(() => {
-        this.#refreshing = undefined;
-      });
-    await this.#refreshing;
+    await (await this.#look()).answered;
+  }
+
+  /** Takes in how this node is now. Never rejects. */
+  async refreshOwn(): Promise<void> {
+    this.#own = await this.options.status().catch(() => this.#own);
   }
 
   /** Asks one node anew how it is, and resolves when that is known. Never rejects. */
@@ -197,26 +185,42 @@ export class Fleet {
   /** Takes note that a node has called: one that was gone is asked at once. */
   heard(node: string): void {
     const peer = this.#peers.get(node);
-    if (!peer || peer.state === "online" || peer.failures > MAX_BACKOFF) return;
+    if (!peer || peer.state === "online" || peer.flaps > MAX_FLAPS) return;
     void this.probe(peer);
   }
 
-  async #refresh(): Promise<void> {
+  /** Looks for nodes, and begins to ask each how it is. Never rejects. */
+  async #look(): Promise<Look> {
+    this.#looking ??= this.#begin()
+      .catch((error: unknown) => {
+        this.options.log.error({ err: error }, "looking for nodes failed");
+        return { answered: Promise.resolve() };
+      })
+      .finally(() => {
+        this.#looking = undefined;
+      });
+    return await this.#looking;
+  }
+
+  async #begin(): Promise<Look> {
     const { machines, problem } = await this.options.discover();
     this.#problem = problem;
     if (problem === undefined) this.#take(machines);
-    this.#own = await this.options.status().catch(() => this.#own);
-    await Promise.all(
-      this.peers().map(async (peer) => {
-        if (!peer.machine.online) return this.#lost(peer, "offline", "The tailnet says so.");
-        if (peer.skip > 0) {
-          peer.skip--;
-          return;
-        }
-        await this.probe(peer);
-      }),
-    );
-    this.#updatedAt = Date.now();
+    const asked = this.peers().map((peer) => this.#due(peer));
+    const answered = Promise.all([this.refreshOwn(), ...asked]).then(() => {
+      this.#updatedAt = Date.now();
+    });
+    return { answered };
+  }
+
+  /** Asks a node how it is where it is its turn. Never rejects. */
+  async #due(peer: Peer): Promise<void> {
+    const turn = peer.skip === 0;
+    if (!turn) peer.skip--;
+    if (peer.machine.online) {
+      if (turn) await this.probe(peer);
+    } else if (peer.state === "online") this.#lost(peer, "offline", SAID_OFFLINE);
+    else Object.assign(peer, { state: "offline", reason: SAID_OFFLINE });
   }
 
   #take(machines: Machine[]): void {
@@ -238,23 +242,7 @@ export class Fleet {
   #make(machine: Machine): Peer {
     const { url, address } = machine;
     const { secret } = this.options;
-    return {
-      machine,
-      link: new PeerLink({ url, address, secret, self: () => this.name }),
-      state: "offline",
-      reason: "It hasn't been asked yet.",
-      status: undefined,
-      latencyMs: null,
-      lastSeenAt: undefined,
-      failures: 0,
-      skip: 0,
-      steady: 0,
-      probedAt: 0,
-      probing: undefined,
-      gone: new AbortController(),
-      active: 0,
-      movedAt: 0,
-    };
+    return newPeer(machine, new PeerLink({ url, address, secret, self: () => this.name }));
   }
 
   #drop(peer: Peer): void {
@@ -305,7 +293,7 @@ export class Fleet {
     peer.skip = 0;
     this.#index();
     // One that comes and goes is asked less often, until it has stayed for a while.
-    if (++peer.steady >= STEADY) peer.failures = 0;
+    if (++peer.steady >= STEADY) Object.assign(peer, { failures: 0, flaps: 0 });
     if (before === "online") return;
     peer.gone = new AbortController();
     this.options.onChange({ node: peer.machine.name, online: true, reason: undefined });
@@ -318,6 +306,7 @@ export class Fleet {
     peer.skip = Math.min(MAX_BACKOFF, 2 ** Math.min(peer.failures - 1, 10)) - 1;
     Object.assign(peer, { state, reason, latencyMs: null });
     if (before !== "online") return;
+    peer.flaps++;
     peer.gone.abort(unreachable(peer));
     this.options.onChange({ node: peer.machine.name, online: false, reason });
   }
@@ -345,29 +334,4 @@ export class Fleet {
       ...(this.#own ? { capabilities: this.#own.capabilities, load: this.#own.load } : {}),
     };
   }
-}
-
-/** What is answered where a node that is needed isn't there. */
-export const unreachable = ({ machine, state, reason }: Peer) =>
-  new ClawdspaceError(
-    "node_unreachable",
-    `Node "${machine.name}" can't be used (${state}): ${reason ?? "no answer"} GET /api/nodes shows all.`,
-  );
-
-function toNode(peer: Peer): Node {
-  const { machine, state, reason, status, latencyMs, lastSeenAt } = peer;
-  const online = state === "online";
-  return {
-    name: machine.name,
-    url: machine.url,
-    self: false,
-    status: online ? "online" : "offline",
-    state,
-    latencyMs,
-    ...(reason === undefined ? {} : { reason }),
-    ...(lastSeenAt === undefined ? {} : { lastSeenAt }),
-    ...(status && online
-      ? { version: status.version, capabilities: status.capabilities, load: status.load }
-      : {}),
-  };
 }

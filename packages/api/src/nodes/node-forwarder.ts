@@ -10,7 +10,8 @@ import { exchange } from "../ports/exchange.js";
 import { hopByHopOf, pairs, type RawHeaders } from "../ports/request-headers.js";
 import { switchProtocols } from "../ports/switch-protocols.js";
 import { CloseFrames } from "./close-frames.js";
-import { type Fleet, type Peer, unreachable } from "./fleet.js";
+import type { Fleet } from "./fleet.js";
+import { type Peer, unreachable } from "./peer.js";
 import { PEER_HEADER, PeerFault } from "./peer-link.js";
 import type { PeerRequest } from "./peer-token.js";
 

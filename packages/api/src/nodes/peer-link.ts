@@ -237,7 +237,9 @@ async function readJson(body: AsyncIterable<Buffer>): Promise<unknown> {
 /** A failure to reach a node in words for a person. */
 export function toFault(error: unknown, url: string): PeerFault {
   if (error instanceof PeerFault) return error;
-  const { code, message, name } = error as { code?: string; message?: string; name?: string };
+  const { code: told, message, name } = error as Partial<NodeJS.ErrnoException>;
+  // The code of a time that is over is a number.
+  const code = typeof told === "string" ? told : undefined;
   const silent =
     name === "TimeoutError" || name === "AbortError" || code === "UND_ERR_CONNECT_TIMEOUT";
   if (code?.startsWith("HPE_")) {

@@ -6,7 +6,8 @@ import {
 } from "@clawdspace/protocol";
 import { resolveSpec, type SpecDefaults } from "../spaces/space-spec.js";
 import type { TemplateStore } from "../templates/template-store.js";
-import type { Fleet, Peer } from "./fleet.js";
+import type { Fleet } from "./fleet.js";
+import type { Peer } from "./peer.js";
 import { judge, type Wanted } from "./placement.js";
 
 /** A node to make a space on; `peer` is undefined for this one. */

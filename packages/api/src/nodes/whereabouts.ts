@@ -1,6 +1,11 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { ClawdspaceError } from "@clawdspace/protocol";
 import type { SpaceRegistry } from "../spaces/registry.js";
-import { type Fleet, type Peer, unreachable } from "./fleet.js";
+import type { Fleet } from "./fleet.js";
+import { type Peer, unreachable } from "./peer.js";
+
+/** How long a name is asked for: a node that hangs must not hold up for longer what it may have nothing to do with. */
+const LOOKUP_MS = 3000;
 
 /** Knows on which node each space is. */
 export class Whereabouts {
@@ -26,12 +31,14 @@ export class Whereabouts {
     return this.registry.peek(name) !== undefined;
   }
 
-  /** As `locate`, by what the other nodes say now. */
+  /** As `locate`, by what the other nodes say now, where they do so in time. */
   async #ask(name: string): Promise<Peer | undefined> {
-    await Promise.all([
-      ...this.fleet.online().map((peer) => this.fleet.probe(peer)),
-      ...this.fleet.holders(name).map((peer) => this.fleet.revive(peer)),
-    ]);
+    await soon(this.fleet.online().map((peer) => this.fleet.probe(peer)));
+    const gone = this.fleet.holders(name).filter(({ state }) => state !== "online");
+    const elsewhere = this.isHere(name) || this.fleet.holders(name).length > gone.length;
+    const revived = gone.map((peer) => this.fleet.revive(peer));
+    // Who can answer doesn't wait for who may be gone for good.
+    if (!elsewhere) await soon(revived);
     const holders = this.fleet.holders(name);
     const online = holders.filter(({ state }) => state === "online");
     const here = this.registry.peek(name) !== undefined;
@@ -52,3 +59,10 @@ export class Whereabouts {
     return undefined;
   }
 }
+
+const soon = async (answers: Promise<void>[]) => {
+  const timer = new AbortController();
+  const late = delay(LOOKUP_MS, undefined, { signal: timer.signal, ref: false }).catch(() => {});
+  await Promise.race([Promise.all(answers), late]);
+  timer.abort();
+};

@@ -30,7 +30,7 @@ export const nodeRoutes =
           const peer = passedOn ? undefined : fleet.peer(node);
           if (!peer) {
             await drain.set(change === "drain");
-            await fleet.refresh();
+            await fleet.refreshOwn();
           } else {
             const path = `/api/nodes/${node}/${change}`;
             const request = { method: "POST", path, actor, from: ip, header: true };

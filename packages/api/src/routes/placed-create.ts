@@ -8,7 +8,7 @@ import {
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { disconnectSignal } from "../http/disconnect.js";
 import { wantsNdjson } from "../http/ndjson.js";
-import type { Peer } from "../nodes/fleet.js";
+import type { Peer } from "../nodes/peer.js";
 import type { Services } from "../services.js";
 
 /** Makes a space here; throws `insufficient_resources` where it was placed here and the room is gone meanwhile. */
