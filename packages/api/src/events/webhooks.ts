@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Event } from "@clawdspace/protocol";
 import type { FastifyBaseLogger } from "fastify";
+import { within } from "../within.js";
 import type { EventBus } from "./event-bus.js";
 
 const TIMEOUT_MS = 10_000;
@@ -79,7 +80,7 @@ export class Webhooks {
         method: "POST",
         body,
         redirect: "error",
-        signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(TIMEOUT_MS)]),
+        signal: within(TIMEOUT_MS, this.#stop.signal),
         headers: {
           "content-type": "application/json",
           "user-agent": "clawdspace",

@@ -1,4 +1,5 @@
 import { type Actor, ClawdspaceError, type SpaceList, SpaceListSchema } from "@clawdspace/protocol";
+import { within } from "../within.js";
 import type { Fleet } from "./fleet.js";
 import { type Peer, unreachable } from "./peer.js";
 import { toFault } from "./peer-link.js";
@@ -21,7 +22,7 @@ export async function allSpaces(
         const { spaces } = await peer.link.json(
           SpaceListSchema,
           request,
-          AbortSignal.any([AbortSignal.timeout(LIST_MS), peer.gone.signal]),
+          within(LIST_MS, peer.gone.signal),
         );
         return { spaces: spaces.map((space) => ({ ...space, node })), errors: [] };
       } catch (error) {

@@ -7,6 +7,7 @@ import {
   type PeerStatus,
 } from "@clawdspace/protocol";
 import type { FastifyBaseLogger } from "fastify";
+import { within } from "../within.js";
 import type { Discovered } from "./discovery.js";
 import { newPeer, type Peer, toNode, unreachable } from "./peer.js";
 import { PeerFault, PeerLink, toFault } from "./peer-link.js";
@@ -278,8 +279,7 @@ export class Fleet {
 
   /** One that was there a moment ago is asked twice: a packet, or a second of a busy machine, is soon lost. */
   async #ask(peer: Peer): Promise<PeerStatus> {
-    const ask = () =>
-      peer.link.status(AbortSignal.any([this.#stop.signal, AbortSignal.timeout(PROBE_MS)]));
+    const ask = () => peer.link.status(within(PROBE_MS, this.#stop.signal));
     const tries = peer.state === "online" ? 2 : 1;
     return await ask().catch(async (error: unknown) => {
       if (tries === 1 || this.#stop.signal.aborted) throw error;

@@ -11,6 +11,7 @@ import {
 import { GuestError, type GuestProcessInfo } from "../guest/types.js";
 import type { SpaceEntry } from "../spaces/space-entry.js";
 import type { SpaceService } from "../spaces/space-service.js";
+import { within } from "../within.js";
 import { endWhenIdle } from "./end-when-idle.js";
 import { toOutputEvents } from "./output-events.js";
 import type { ProcessHost } from "./process-host.js";
@@ -107,11 +108,7 @@ export class ProcessService {
   ): Promise<ManagedProcess> {
     return await this.#use(name, id, async ({ host, info, process }, entry) => {
       if (info.exit || timeoutMs === 0) return process;
-      const signals = [
-        signal,
-        ...(timeoutMs === undefined ? [] : [AbortSignal.timeout(timeoutMs)]),
-      ];
-      const until = AbortSignal.any(signals);
+      const until = timeoutMs === undefined ? signal : within(timeoutMs, signal);
       try {
         for await (const each of host.output(id, info.outputEnd, until)) {
           if (each.type === "exit") this.keeper.ended(entry, id);

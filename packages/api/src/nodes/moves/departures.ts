@@ -15,6 +15,7 @@ import type { EnvStore } from "../../spaces/env-store.js";
 import type { SpaceEntry } from "../../spaces/space-entry.js";
 import type { SpaceService } from "../../spaces/space-service.js";
 import type { SpaceSpec } from "../../spaces/space-spec.js";
+import { within } from "../../within.js";
 import type { Fleet } from "../fleet.js";
 import type { NodeForwarder } from "../node-forwarder.js";
 import { type Peer, unreachable } from "../peer.js";
@@ -135,11 +136,7 @@ export class Departures {
       ...(bytes === undefined ? {} : { bytes }),
     };
     const request = { ...toAsker(options), method: "POST", path: "/api/peer/moves", body };
-    const signal = AbortSignal.any([
-      options.signal,
-      peer.gone.signal,
-      AbortSignal.timeout(PREPARE_MS),
-    ]);
+    const signal = within(PREPARE_MS, options.signal, peer.gone.signal);
     try {
       await peer.link.json(MessageSchema, request, signal);
     } catch (error) {
