@@ -61,6 +61,7 @@ describe("auth", () => {
     for (const [method, path] of [
       ["GET", "/api/system"],
       ["GET", "/api/system/capabilities"],
+      ["GET", "/api/doctor"],
       ["GET", "/api/spaces"],
       ["POST", "/api/spaces"],
       ["GET", "/api/spaces/x"],
@@ -114,6 +115,29 @@ describe("health and system", () => {
     expect(body.docker.version).toBe((await docker.version()).Version);
   });
 
+  test("the doctor finds nothing to mend here, and looks at the rules once a space has a network", async () => {
+    const look = async () => (await ask(daemon, "GET", "/api/doctor")).body;
+    const { checks, checkedAt } = await look();
+    const byName = new Map(checks.map((check: { name: string }) => [check.name, check]));
+    expect(byName.get("Docker Engine")).toEqual({
+      name: "Docker Engine",
+      status: "ok",
+      detail: (await docker.version()).Version,
+    });
+    expect(byName.get("Node.js")).toMatchObject({ status: "ok", detail: process.versions.node });
+    for (const name of ["Authentication", "Sandbox image", "Disk"]) {
+      expect(byName.get(name)).toMatchObject({ status: "ok" });
+    }
+    expect(Math.abs(Date.parse(checkedAt) - Date.now())).toBeLessThan(30_000);
+    await daemon.space("netted");
+    expect((await look()).checks).toContainEqual({
+      name: "Firewall",
+      status: "ok",
+      detail: expect.stringMatching(/^rules by iptables.* seen in force at 20/),
+    });
+    await ask(daemon, "DELETE", "/api/spaces/netted?removeVolume=true");
+  });
+
   test("capabilities tell what fits", async () => {
     const { status, body } = await ask(daemon, "GET", "/api/system/capabilities");
     expect(status).toBe(200);
@@ -137,6 +161,7 @@ describe("the API's description", () => {
         "/api/health",
         "/api/system",
         "/api/system/capabilities",
+        "/api/doctor",
         "/api/spaces",
         "/api/spaces/{name}",
         "/api/spaces/{name}/start",

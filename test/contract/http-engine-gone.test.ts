@@ -55,6 +55,12 @@ describe.each([
     }
     expect((await ask(daemon, "GET", "/api/health")).status).toBe(200);
     expect((await ask(daemon, "GET", "/api/system/capabilities")).status).toBe(200);
+    expect((await ask(daemon, "GET", "/api/doctor")).body.checks).toContainEqual({
+      name: "Docker Engine",
+      status: "failed",
+      detail: expect.stringMatching(/can't be reached/),
+      fix: expect.stringMatching(/docker/),
+    });
     expectError(await ask(daemon, "POST", "/api/spaces", { name: "a b" }), "invalid_request");
     await proxy.mend();
   });

@@ -213,6 +213,10 @@ it("keeps templates, keys and the audit log; looks at the machine; completes nam
   const { checks } = await cli.json("doctor");
   const bad = checks.filter(({ status }: { status: string }) => status === "failed");
   expect(bad).toEqual([]);
+  const names = checks.map(({ name }: { name: string }) => name);
+  // This end's own first, then what the daemon finds.
+  expect(names.slice(0, 4)).toEqual(["Command line", "Config", "Daemon", "Key"]);
+  expect(names).toEqual(expect.arrayContaining(["Docker Engine", "Firewall", "Disk", "Clock"]));
   expect(await cli.ok("__complete", "--", "clawdspace exec d")).toBe("dev\n");
   expect(await cli.ok("__complete", "--", "clawdspace create x --template rea")).toBe("readonly\n");
   for (const shell of ["bash", "zsh", "fish"]) {

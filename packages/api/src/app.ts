@@ -21,6 +21,7 @@ import { measureRequests } from "./http/metrics.js";
 import { logRequests } from "./http/request-log.js";
 import { auditRoutes } from "./routes/audit.js";
 import { dashboardRoutes } from "./routes/dashboard.js";
+import { doctorRoutes } from "./routes/doctor.js";
 import { eventRoutes } from "./routes/events.js";
 import { execRoutes } from "./routes/exec.js";
 import { fileRoutes } from "./routes/files.js";
@@ -149,6 +150,7 @@ export async function buildApp(
     await guarded.register(portRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(proxyRoutes(services), { prefix: "/api/spaces" });
     await guarded.register(systemRoutes(services), { prefix: "/api/system" });
+    await guarded.register(doctorRoutes(services), { prefix: "/api/doctor" });
     await guarded.register(mcpRoutes(options), { prefix: "/mcp" });
     await guarded.register(metricsRoutes(services), { prefix: "/metrics" });
     await guarded.register(auditRoutes(services), { prefix: "/api/audit" });

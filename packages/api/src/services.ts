@@ -20,6 +20,7 @@ import { WatchService } from "./files/watch-service.js";
 import { WorkspacePath } from "./files/workspace-path.js";
 import { GitRunner } from "./git/git-runner.js";
 import { GitService } from "./git/git-service.js";
+import { cardMakers } from "./gpu/cards.js";
 import { detectGpus } from "./gpu/detect.js";
 import { GpuLeases } from "./gpu/gpu-leases.js";
 import { KeyStore } from "./keys/key-store.js";
@@ -73,10 +74,11 @@ import { SpaceService } from "./spaces/space-service.js";
 import { resolveSpec } from "./spaces/space-spec.js";
 import { SpecReader } from "./spaces/spec-reader.js";
 import { UnfinishedStore } from "./spaces/unfinished-store.js";
+import { examine } from "./system/doctor.js";
 import { EngineHealth } from "./system/engine-health.js";
 import { Sampler } from "./system/sampler.js";
 import { StatsService } from "./system/stats-service.js";
-import { SystemService } from "./system/system-service.js";
+import { diskOf, SystemService } from "./system/system-service.js";
 import { TemplateStore } from "./templates/template-store.js";
 import { TerminalService } from "./terminals/terminal-service.js";
 
@@ -127,6 +129,8 @@ export interface Services {
   departures: Departures;
   /** What this node tells the others of itself. */
   nodeStatus: () => ReturnType<typeof ownStatus>;
+  /** Looks for what is wrong with this node. */
+  doctor: () => ReturnType<typeof examine>;
   /** The environment that a space was created with; empty where there is no such space. */
   envOf(space: string): Promise<Record<string, string>>;
   /** Begins the work in the background: following the engine, sweeping, putting idle spaces to sleep. */
@@ -301,6 +305,24 @@ export function createServices(
     },
     log,
   });
+  const doctor = () =>
+    examine({
+      nodeVersion: process.versions.node,
+      authDisabled: config.authDisabled,
+      engine: () => engine.info(),
+      image: config.image,
+      findImage: () => engine.findImage(config.image),
+      network: {
+        inUse: registry.known().some(({ state, spec }) => state === "running" && spec.address),
+        enforcement: () => network.enforcement(),
+        problem: network.problem,
+      },
+      nodes: fleet.list(),
+      nodesNamed: config.fleet.nodes.length > 0,
+      gpus: () => gpus.list(),
+      cards: cardMakers,
+      disk: () => diskOf(config.dataDir),
+    });
   const forwarder = new NodeForwarder(fleet);
   const arrivals = new Arrivals({
     ...{
@@ -377,6 +399,7 @@ export function createServices(
     arrivals,
     departures,
     nodeStatus,
+    doctor,
     async envOf(space) {
       const entry = registry.peek(space);
       return entry ? await envs.of(entry) : {};

@@ -1,6 +1,8 @@
 import {
   type Capabilities,
   CapabilitiesSchema,
+  type Doctor,
+  DoctorSchema,
   type Event,
   EventSchema,
   type EventType,
@@ -90,6 +92,11 @@ export class Clawdspace {
 
   async capabilities(): Promise<Capabilities> {
     return await this.#connection.json(CapabilitiesSchema, "GET", "/api/system/capabilities");
+  }
+
+  /** What is wrong with the daemon's node, and how to mend it. */
+  async doctor(): Promise<Doctor> {
+    return await this.#connection.json(DoctorSchema, "GET", "/api/doctor");
   }
 
   /** The machines that run Clawdspace, as this daemon knows them. */

@@ -1,5 +1,5 @@
 export type * from "@clawdspace/protocol";
-export { ClawdspaceError, ERROR_STATUS } from "@clawdspace/protocol";
+export { ClawdspaceError, clockFinding, ERROR_STATUS } from "@clawdspace/protocol";
 export { Clawdspace, type ClientOptions } from "./clawdspace.js";
 export type { Command, CommandEvent, ExecOptions } from "./exec.js";
 export type { FileStream, Files, Path, WriteOptions } from "./files.js";

@@ -1,4 +1,5 @@
 export * from "./audit.js";
+export * from "./doctor.js";
 export * from "./duration.js";
 export * from "./error.js";
 export * from "./errors.js";

@@ -70,6 +70,7 @@ export const ACCESS: Record<string, Role> = {
   "ANY /api/spaces/:name/proxy/:port/*": "agent",
   "GET /api/system": "viewer",
   "GET /api/system/capabilities": "viewer",
+  "GET /api/doctor": "viewer",
   "GET /api/nodes": "viewer",
   "POST /api/nodes/:node/drain": "admin",
   "POST /api/nodes/:node/undrain": "admin",

@@ -70,6 +70,7 @@ export class NetworkService {
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #checkedAt: Date | undefined;
+  #problem: string | undefined;
   #restored: (lost: string[]) => void = () => {};
 
   constructor(private readonly parts: Parts) {
@@ -195,6 +196,11 @@ export class NetworkService {
       .catch((error: unknown) => this.parts.log.warn({ err: error }, "could not close an address"));
   }
 
+  /** Why the rules could not be looked at, or not be put back, when that was tried last; undefined where all is well. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
   /** What enforces policies and since when that is known to hold; undefined before the first space with a network. */
   async enforcement(): Promise<{ by: string; checkedAt: Date } | undefined> {
     const up = await this.#up?.catch(() => undefined);
@@ -214,7 +220,10 @@ export class NetworkService {
   async check(): Promise<void> {
     const { engine, names } = this.parts;
     const exists = (await findNetwork(engine, names)) !== undefined;
-    if (!exists && !this.#up) return;
+    if (!exists && !this.#up) {
+      this.#problem = undefined;
+      return;
+    }
     await this.#inTurn(async () => {
       try {
         const up = await this.#raise();
@@ -222,6 +231,7 @@ export class NetworkService {
         if (!exists) await makeNetwork(engine, names, up.network);
         await this.#restore(up, !exists);
         await this.#domains.serveAll(up.network);
+        this.#problem = undefined;
       } catch (error) {
         // The next create tries to raise it, and is refused where that fails.
         this.#up = undefined;
@@ -252,8 +262,10 @@ export class NetworkService {
     this.#applied = wanted;
   }
 
-  #complain = (error: unknown) =>
+  #complain = (error: unknown) => {
+    this.#problem = error instanceof Error ? error.message : String(error);
     this.parts.log.error({ err: error }, "the rules of the spaces' network could not be checked");
+  };
 
   #watch(afterMs: number): void {
     this.#timer = setTimeout(async () => {

@@ -80,7 +80,8 @@ async function findGpu(): Promise<Gpu> {
   return { gpu: true, gpuName: gpu.name, ...(gpuMemory ? { gpuMemory } : {}) };
 }
 
-async function diskOf(folder: string): Promise<System["disk"]> {
+/** How full the file system of a folder is; null where that can't be told. */
+export async function diskOf(folder: string): Promise<System["disk"]> {
   try {
     const { blocks, bfree, bavail, bsize } = await statfs(folder);
     const used = blocks - bfree;

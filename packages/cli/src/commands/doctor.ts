@@ -1,19 +1,20 @@
+import type { Finding } from "@clawdspace/client";
 import type { Context } from "../context.js";
-import { checks, type Finding } from "../doctor/checks.js";
+import { findings } from "../doctor/checks.js";
 import { EXIT } from "../failure.js";
 
 const MARKS = { ok: ["green", "✓"], warning: ["yellow", "!"], failed: ["red", "✗"] } as const;
 
 export async function run(context: Context): Promise<number> {
   const { out } = context;
-  const results: (Finding & { name: string })[] = [];
-  for (const check of checks) {
-    const result = { name: check.name, ...(await check.run(context)) };
-    results.push(result);
-    const [colour, mark] = MARKS[result.status];
-    out.say(`${out.paint(colour, mark)} ${result.name}: ${result.detail}`);
-    if (result.fix) out.say(`    ${result.fix}`);
+  const checks: Finding[] = [];
+  for await (const finding of findings(context)) {
+    checks.push(finding);
+    const { name, status, detail, fix } = finding;
+    const [colour, mark] = MARKS[status];
+    out.say(`${out.paint(colour, mark)} ${name}: ${detail}`);
+    if (fix) out.say(`    ${fix}`);
   }
-  if (out.isJson) out.result({ checks: results }, () => undefined);
-  return results.some(({ status }) => status === "failed") ? EXIT.failure : EXIT.ok;
+  if (out.isJson) out.result({ checks }, () => undefined);
+  return checks.some(({ status }) => status === "failed") ? EXIT.failure : EXIT.ok;
 }
