@@ -208,6 +208,17 @@ describe("the dashboard, wide", () => {
       await page.locator(".panel").first().waitFor();
       expect([path, await seriousFaults(page)]).toEqual([path, []]);
     }
+    await at("/system");
+    const findings = page.locator(".finding");
+    await page.getByText("All well").or(page.getByText("to mend")).waitFor();
+    const { checks } = (await daemon.json("GET", "/api/doctor")).body;
+    expect(await findings.locator("strong").allTextContents()).toEqual([
+      ...checks.map(({ name }: { name: string }) => name),
+      "Clock",
+    ]);
+    expect(await findings.filter({ hasText: "Docker Engine" }).textContent()).toContain(
+      checks.find(({ name }: { name: string }) => name === "Docker Engine").detail,
+    );
   });
 
   /** More than a page of events: filtered, scrolled to the oldest, and saved. */
@@ -348,6 +359,10 @@ it("warns on every page where authentication is off", async () => {
       await visitor.page.goto(`${open.url}${path}`);
       await visitor.page.getByText("Authentication is off").waitFor();
     }
+    // The doctor says it too, with what mends it.
+    const finding = visitor.page.locator('.finding[data-status="warning"]');
+    await finding.getByText("owns this machine").waitFor();
+    await finding.getByText("Unset CLAWDSPACE_AUTH_DISABLED").waitFor();
     expect(await seriousFaults(visitor.page)).toEqual([]);
     expect(visitor.problems).toEqual([]);
     await visitor.context.close();

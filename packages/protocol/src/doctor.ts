@@ -34,6 +34,6 @@ export function clockFinding(theirs: number, now: number): Finding {
     name: "Clock",
     status: "warning",
     detail: `${Math.round(Math.abs(offset) / 1000)} s ${offset > 0 ? "behind" : "ahead of"} the daemon's`,
-    fix: "Set both by NTP: sudo timedatectl set-ntp true",
+    fix: "Set both by NTP: `sudo timedatectl set-ntp true`",
   };
 }

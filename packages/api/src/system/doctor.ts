@@ -84,16 +84,15 @@ const CHECKS: Record<string, Check> = {
         ? warning("spaces run with a network, and no rules were seen yet", RULES)
         : ok("not needed yet: no space has a network");
     }
-    const at = held.checkedAt.toISOString();
-    if (Date.now() - held.checkedAt.getTime() < UNSEEN_MS) {
-      return ok(`rules by ${held.by}, seen in force at ${at}`);
-    }
-    return warning(`rules by ${held.by}, not seen in force since ${at}`, RULES);
+    const agoMs = Date.now() - held.checkedAt.getTime();
+    const ago = `${Math.round(agoMs / 1000)} s`;
+    if (agoMs < UNSEEN_MS) return ok(`rules by ${held.by}, seen in force ${ago} ago`);
+    return warning(`rules by ${held.by}, not seen in force for ${ago}`, RULES);
   },
 
   Tailscale: ({ nodes: { problem, nodes }, nodesNamed }) => {
     if (nodesNamed) return ok("not asked: CLAWDSPACE_NODES names the nodes");
-    if (problem !== undefined) return warning(problem, "sudo tailscale up");
+    if (problem !== undefined) return warning(problem, "`sudo tailscale up` connects it.");
     return nodes.length > 1
       ? ok(`${nodes.length - 1} more in the tailnet`)
       : ok("not installed, or alone in its tailnet; CLAWDSPACE_NODES can name other machines");

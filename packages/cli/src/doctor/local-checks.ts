@@ -47,7 +47,7 @@ async function tailscale(): Promise<Finding> {
   const { BackendState } = JSON.parse(status) as { BackendState?: string };
   if (BackendState === "Running") return { name, status: "ok", detail: "running" };
   const detail = `installed, but ${BackendState ?? "not running"}`;
-  return { name, status: "warning", detail, fix: "sudo tailscale up" };
+  return { name, status: "warning", detail, fix: "`sudo tailscale up` connects it." };
 }
 
 /** What the local engine answers; undefined where it doesn't, or with no success. */

@@ -1,13 +1,12 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Keyboard, LogOut, Search, ShieldOff, WifiOff } from "lucide-react";
 import { lazy, type ReactNode, Suspense, useState } from "react";
 import { NavLink, useNavigate } from "react-router";
-import { api } from "../api.js";
 import { IconButton } from "../components/button.js";
 import { Mark } from "../components/mark.js";
 import { useLive, useLiveState } from "../lib/live.js";
 import { queries } from "../lib/queries.js";
-import { SESSION, useActor } from "../lib/session.js";
+import { useActor, useSignOut } from "../lib/session.js";
 import { PAGES } from "./pages.js";
 import { useShortcuts } from "./shortcuts.js";
 
@@ -40,7 +39,7 @@ export function Shell({ children }: { children: ReactNode }) {
           <Search aria-hidden="true" />
           Find or do…
           <span className="key" aria-hidden="true">
-            K
+            Ctrl K
           </span>
         </button>
         {PAGES.map(({ to, name, icon: Icon }) => (
@@ -66,14 +65,9 @@ export function Shell({ children }: { children: ReactNode }) {
 
 function Foot({ onShortcuts }: { onShortcuts: () => void }) {
   const actor = useActor();
-  const client = useQueryClient();
   const state = useLiveState();
   const health = useQuery(queries.health());
-  const signOut = async () => {
-    await api.session.delete();
-    client.clear();
-    client.setQueryData(SESSION, null);
-  };
+  const signOut = useSignOut();
   return (
     <div className="foot">
       <div className={`live ${state}`}>

@@ -12,7 +12,7 @@ import {
   Terminal,
   Trash2,
 } from "lucide-react";
-import { type ComponentType, lazy, Suspense, useState } from "react";
+import { type ComponentType, lazy, Suspense, useEffect, useRef, useState } from "react";
 import { Link, Navigate, NavLink, useNavigate, useParams } from "react-router";
 import { Button } from "../components/button.js";
 import { Failure } from "../components/feedback.js";
@@ -68,6 +68,19 @@ const TABS: { id: string; name: string; icon: typeof Cpu; pane: Pane }[] = [
   },
 ];
 
+/** On a phone not all tabs fit: the current one is scrolled to. */
+function useTabInView(tab: string | undefined) {
+  const tabs = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (tab === undefined) return;
+    const current = tabs.current?.querySelector<HTMLElement>("[aria-current=page]");
+    const bar = tabs.current;
+    if (bar && current)
+      bar.scrollLeft = current.offsetLeft - (bar.clientWidth - current.offsetWidth) / 2;
+  }, [tab]);
+  return tabs;
+}
+
 /** One space: its head, and what its address's last part names. */
 export default function SpacePage() {
   const { name = "", tab } = useParams();
@@ -76,6 +89,7 @@ export default function SpacePage() {
   const navigate = useNavigate();
   const may = useMay("agent");
   const [removing, setRemoving] = useState(false);
+  const tabs = useTabInView(tab);
   const current = TABS.find(({ id }) => id === tab);
   if (!current) return <Navigate to={`/spaces/${name}/${may ? "terminal" : "files"}`} replace />;
   const { pane: CurrentPane } = current;
@@ -118,7 +132,7 @@ export default function SpacePage() {
           </>
         )}
       </header>
-      <nav className="tabs" aria-label={`Parts of ${name}`}>
+      <nav className="tabs" aria-label={`Parts of ${name}`} ref={tabs}>
         {TABS.map(({ id, name: text, icon: Icon }) => (
           <NavLink key={id} to={`/spaces/${name}/${id}`} className="tab">
             <Icon aria-hidden="true" />

@@ -2,15 +2,17 @@ interface Props {
   label: string;
   /** 0 to 1. */
   share: number;
+  /** Where much of it is nothing to worry about. */
+  calm?: boolean | undefined;
 }
 
 const HIGH = 0.85;
 
 /** How much of something is used. */
-export const Meter = ({ label, share }: Props) => (
+export const Meter = ({ label, share, calm }: Props) => (
   // biome-ignore lint/a11y/useSemanticElements: browsers draw <meter> each in its own way
   <div
-    className={`meter${share > HIGH ? " high" : ""}`}
+    className={`meter${share > HIGH && !calm ? " high" : ""}`}
     role="meter"
     aria-label={label}
     aria-valuenow={Math.round(share * 100)}

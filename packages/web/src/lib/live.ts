@@ -28,7 +28,7 @@ export const useLiveState = () => useSyncExternalStore(subscribe, () => state);
 function outdated({ type, space }: Event): string[][] {
   if (type === "stream.reset") return [];
   if (type.startsWith("template.")) return [["templates"], ["template"]];
-  if (type.startsWith("node.")) return [["nodes"]];
+  if (type.startsWith("node.")) return [["nodes"], ["elsewhere"], ["doctor"]];
   if (type.startsWith("file.")) return space ? [["audit"]] : [];
   const own = space
     ? [
@@ -36,7 +36,9 @@ function outdated({ type, space }: Event): string[][] {
         ["processes", space],
       ]
     : [];
-  return [["spaces"], ["audit"], ...own];
+  // Containers come, go and sleep with spaces; what the engine counts of them is on the system's page.
+  const counts = type.startsWith("space.") ? [["system"]] : [];
+  return [["spaces"], ["audit"], ...counts, ...own];
 }
 
 /** Follows the daemon's events for as long as the signal lasts: each one marks the queries that it makes outdated. */

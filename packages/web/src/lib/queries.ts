@@ -1,9 +1,19 @@
-import type { Space } from "@clawdspace/client";
+import { clockFinding, type Space } from "@clawdspace/client";
 import { queryOptions } from "@tanstack/react-query";
 import { api } from "../api.js";
 
 /** How often other nodes' spaces are looked at: the event stream tells of this node's own. */
 const FLEET_MS = 10_000;
+/** How often figures are looked at that change without an event: loads, free memory and disk, latencies. */
+const FIGURES_MS = 30_000;
+/** How often the doctor is asked while somebody reads what it found. */
+const DOCTOR_MS = 60_000;
+
+/** What the daemon finds on its node, and how this browser's clock compares with the node's. */
+async function doctor() {
+  const { checks, checkedAt } = await api.doctor();
+  return [...checks, clockFinding(Date.parse(checkedAt), Date.now())];
+}
 
 /** The spaces of the other nodes, each by the name that reaches it from here, "name@node". */
 async function elsewhere(self: string): Promise<Space[]> {
@@ -54,12 +64,13 @@ export const queries = {
     queryOptions({
       queryKey: ["system"],
       queryFn: () => api.system(),
-      refetchInterval: 10_000,
+      refetchInterval: FIGURES_MS,
     }),
+  doctor: () => queryOptions({ queryKey: ["doctor"], queryFn: doctor, refetchInterval: DOCTOR_MS }),
   health: () => queryOptions({ queryKey: ["health"], queryFn: () => api.health() }),
   keys: () => queryOptions({ queryKey: ["keys"], queryFn: () => api.keys.list() }),
   nodes: () =>
-    queryOptions({ queryKey: ["nodes"], queryFn: () => api.nodes(), refetchInterval: 10_000 }),
+    queryOptions({ queryKey: ["nodes"], queryFn: () => api.nodes(), refetchInterval: FIGURES_MS }),
 };
 
 export const isAwake = (space: Pick<Space, "status">) => space.status === "running";

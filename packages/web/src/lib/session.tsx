@@ -43,5 +43,15 @@ export function useActor(): Actor {
   return actor ?? { name: "", role: "viewer" };
 }
 
+/** Ends the session; what it has shown is forgotten. */
+export function useSignOut(): () => Promise<void> {
+  const client = useQueryClient();
+  return async () => {
+    await api.session.delete();
+    client.clear();
+    client.setQueryData(SESSION, null);
+  };
+}
+
 const RANK = { viewer: 0, agent: 1, admin: 2 };
 export const useMay = (role: Actor["role"]) => RANK[useActor().role] >= RANK[role];

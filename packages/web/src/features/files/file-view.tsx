@@ -1,6 +1,6 @@
 import { ClawdspaceError } from "@clawdspace/client";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Download, Eye, Pencil, RefreshCw, Save, Trash2 } from "lucide-react";
+import { Download, Eye, Pencil, RefreshCw, Save, TextCursorInput, Trash2 } from "lucide-react";
 import { lazy, type ReactNode, Suspense, useEffect, useState } from "react";
 import { api } from "../../api.js";
 import { Button, IconButton } from "../../components/button.js";
@@ -91,8 +91,8 @@ export default function FileView({ space, path, readOnly, back, onRename, onRemo
       <div className="editor-bar">
         {back}
         <strong className="mono clip">{path}</strong>
-        <span className="dim num grow">
-          {file.data && bytes(file.data.size)}
+        <span className="dim num grow clip">
+          {file.data && <span className="wide-only">{bytes(file.data.size)}</span>}
           {changed && " · not saved"}
         </span>
         {kind === "markdown" && text !== undefined && (
@@ -112,7 +112,7 @@ export default function FileView({ space, path, readOnly, back, onRename, onRemo
         {!readOnly && (
           <>
             <IconButton label="Rename" onClick={onRename}>
-              <Pencil size={15} />
+              <TextCursorInput size={16} />
             </IconButton>
             <IconButton label="Delete" onClick={onRemove}>
               <Trash2 size={15} />

@@ -1,6 +1,14 @@
 import type { FileEntry } from "@clawdspace/client";
 import { useQuery } from "@tanstack/react-query";
-import { ArrowLeft, Download, FilePlus, FolderTree, Pencil, Trash2, Upload } from "lucide-react";
+import {
+  ArrowLeft,
+  Download,
+  FilePlus,
+  FolderTree,
+  TextCursorInput,
+  Trash2,
+  Upload,
+} from "lucide-react";
 import { type DragEvent, lazy, Suspense, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { Button, IconButton } from "../../components/button.js";
@@ -88,7 +96,7 @@ export default function FilesPane({ space }: { space: string }) {
                 label="Rename the folder"
                 onClick={() => setQuestion({ ask: "rename", path: selected })}
               >
-                <Pencil size={15} />
+                <TextCursorInput size={16} />
               </IconButton>
               <IconButton
                 label="Delete the folder"

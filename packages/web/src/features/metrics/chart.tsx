@@ -1,6 +1,7 @@
 import "uplot/dist/uPlot.min.css";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
+import { timeOfDay } from "./axis.js";
 
 interface Series {
   name: string;
@@ -14,12 +15,16 @@ interface Props {
   times: number[];
   series: Series[];
   format: (value: number) => string;
+  /** Distances between ticks that read well in `format`; those of decimal numbers where left out. */
+  steps?: number[];
+  /** What the axis reaches at least. */
+  atLeast?: number;
 }
 
 const HEIGHT_PX = 190;
 
 /** Time series on one axis; the pointer tells the values of a moment, in all charts of the page at once. */
-export function Chart({ title, times, series, format }: Props) {
+export function Chart({ title, times, series, format, steps, atLeast = 1 }: Props) {
   const place = useRef<HTMLDivElement>(null);
 
   useEffect(() => {
@@ -38,8 +43,21 @@ export function Chart({ title, times, series, format }: Props) {
         width: element.clientWidth,
         height: HEIGHT_PX,
         cursor: { sync: { key: "space" }, points: { size: 7 } },
-        scales: { y: { range: (_plot, _min, max) => [0, Math.max(max * 1.15, 1)] } },
-        axes: [axis, { ...axis, size: 72, values: (_plot, ticks) => ticks.map(format) }],
+        scales: { y: { range: (_plot, _min, max) => [0, Math.max(max * 1.15, atLeast)] } },
+        axes: [
+          {
+            ...axis,
+            size: 30,
+            values: (_plot, ticks, _axis, _space, step) =>
+              ticks.map((tick) => timeOfDay(tick, step)),
+          },
+          {
+            ...axis,
+            size: 72,
+            values: (_plot, ticks) => ticks.map(format),
+            ...(steps ? { incrs: steps } : {}),
+          },
+        ],
         legend: { live: true },
         series: [
           { value: (_plot, time) => (time ? new Date(time * 1000).toLocaleTimeString() : "") },
@@ -66,7 +84,7 @@ export function Chart({ title, times, series, format }: Props) {
       plot.destroy();
     };
     // A new measurement draws the chart anew: there are a few hundred points.
-  }, [times, series, format]);
+  }, [times, series, format, steps, atLeast]);
 
   return (
     <figure className="panel chart">

@@ -5,6 +5,7 @@ import { useMemo } from "react";
 import { Empty, Failure } from "../../components/feedback.js";
 import { bytes, percent } from "../../lib/format.js";
 import { isAwake, queries } from "../../lib/queries.js";
+import { BYTE_STEPS } from "./axis.js";
 import { Chart } from "./chart.js";
 
 const perSecond = (value: number) => `${bytes(value)}/s`;
@@ -43,12 +44,13 @@ export default function MetricsPane({ space }: { space: string }) {
       </Empty>
     );
   }
+  const inBytes = { times: data.times, steps: BYTE_STEPS, atLeast: 1024 };
   return (
     <div className="pane chart-grid" tabIndex={0}>
       <Chart title="CPU, of one core" times={data.times} series={data.cpu} format={percent} />
-      <Chart title="Memory" times={data.times} series={data.memory} format={bytes} />
-      <Chart title="Network" times={data.times} series={data.network} format={perSecond} />
-      <Chart title="Disk" times={data.times} series={data.disk} format={perSecond} />
+      <Chart title="Memory" {...inBytes} series={data.memory} format={bytes} />
+      <Chart title="Network" {...inBytes} series={data.network} format={perSecond} />
+      <Chart title="Disk" {...inBytes} series={data.disk} format={perSecond} />
     </div>
   );
 }

@@ -43,13 +43,15 @@ export default function NodesPage() {
           {list.map((node) => (
             <NodeCard key={node.name} node={node} />
           ))}
+          {list.length === 1 && (
+            <div className="panel vacant">
+              <Empty icon={<Server />} title="Only this one so far">
+                Run the daemon on another machine of your tailnet with the same key, or name
+                machines in <code>CLAWDSPACE_NODES</code>: each shows up here by itself.
+              </Empty>
+            </div>
+          )}
         </div>
-        {list.length === 1 && (
-          <Empty icon={<Server />} title="Only this one so far">
-            Run the daemon on another machine of your tailnet with the same key, or name machines in{" "}
-            <code>CLAWDSPACE_NODES</code>: each shows up here by itself.
-          </Empty>
-        )}
       </div>
     </>
   );

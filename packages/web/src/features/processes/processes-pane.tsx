@@ -39,7 +39,7 @@ export default function ProcessesPane({ space }: { space: string }) {
       )}
       {list.length > 0 && (
         <div className="table-scroll" tabIndex={0}>
-          <table className="table">
+          <table className="table processes">
             <thead>
               <tr>
                 <th>PID</th>
@@ -87,18 +87,18 @@ function ProcessRow({ space, process }: { space: string; process: Process }) {
   const ended = process.status === "exited";
   return (
     <tr>
-      <td className="num mono">{process.pid || "–"}</td>
+      <td className="num mono pid">{process.pid || "–"}</td>
       <td className="mono command">{textOf(process)}</td>
-      <td className="dim">{process.managed ? (process.tag ?? process.kind) : "own"}</td>
-      <td className="num dim">
+      <td className="dim kind">{process.managed ? (process.tag ?? process.kind) : "own"}</td>
+      <td className="num dim age">
         {process.startedAt ? span(now - new Date(process.startedAt).getTime()) : "–"}
       </td>
-      <td>
+      <td className="state">
         <span className={`chip ${ended ? "" : "awake"}`}>
           {process.managed && ended ? `exit ${process.exitCode}` : "running"}
         </span>
       </td>
-      <td>
+      <td className="signal">
         {may && !ended && process.pid !== 1 && (
           <div className="row">
             <select

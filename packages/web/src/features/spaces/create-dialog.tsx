@@ -104,7 +104,7 @@ export default function CreateDialog({ onClose }: { onClose: () => void }) {
                 placeholder={`${resources?.memory ?? "2g"}, as the template says`}
               />
             </Field>
-            <Field label="CPUs" fault={fault("cpus")}>
+            <Field label="CPUs" fault={fault("cpus")} hint="Such as 0.5 or 2">
               <input
                 {...text("cpus")}
                 inputMode="decimal"
@@ -132,13 +132,12 @@ export default function CreateDialog({ onClose }: { onClose: () => void }) {
               </select>
             </Field>
           )}
-          <Field label="Image" fault={fault("image")}>
-            <input
-              {...text("image")}
-              placeholder={
-                resources?.image ?? "The node's own: Debian with Python, Node.js, git, a compiler"
-              }
-            />
+          <Field
+            label="Image"
+            fault={fault("image")}
+            hint={resources?.image ? undefined : "Debian with Python, Node.js, git and a compiler"}
+          >
+            <input {...text("image")} placeholder={resources?.image ?? "The node's own"} />
           </Field>
           <dl className="facts">
             <dt>Network</dt>

@@ -20,12 +20,14 @@ const COMPARE: Record<Sort, (a: Space, b: Space) => number> = {
   memory: (a, b) => b.memory - a.memory,
 };
 
+export const templateOf = ({ template }: Space) => template ?? "default";
+
 /** The spaces that filters leave, in their order. */
 export function select(spaces: Space[], { text, status, template, node, sort }: Filters): Space[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const matches = (space: Space) => {
     if (status !== "" && space.status !== status) return false;
-    if (template !== "" && space.template !== template) return false;
+    if (template !== "" && templateOf(space) !== template) return false;
     if (node !== "" && space.node !== node) return false;
     const labels = Object.entries(space.labels ?? {}).map(([name, value]) => `${name}=${value}`);
     const haystack = [space.name, space.image, space.template, space.description, ...labels]

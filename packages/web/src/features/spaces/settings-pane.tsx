@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { ShieldCheck } from "lucide-react";
+import { Box, Gauge, Network, ShieldCheck } from "lucide-react";
 import type { ReactNode } from "react";
 import { Failure } from "../../components/feedback.js";
 import { bytes, dateTime } from "../../lib/format.js";
@@ -16,6 +16,7 @@ export default function SettingsPane({ space }: { space: string }) {
   return (
     <div className="pane settings" tabIndex={0}>
       <Facts
+        icon={<Box />}
         title="Space"
         rows={[
           ["Id", <code key="id">{data.id}</code>],
@@ -34,6 +35,7 @@ export default function SettingsPane({ space }: { space: string }) {
       {security && (
         <>
           <Facts
+            icon={<Gauge />}
             title="Limits"
             rows={[
               ["Memory", bytes(security.limits.memoryBytes)],
@@ -52,6 +54,7 @@ export default function SettingsPane({ space }: { space: string }) {
             ]}
           />
           <Facts
+            icon={<ShieldCheck />}
             title="Confinement, as the engine tells it"
             rows={[
               ["User", <code key="user">{security.user}</code>],
@@ -65,6 +68,7 @@ export default function SettingsPane({ space }: { space: string }) {
             ]}
           />
           <Facts
+            icon={<Network />}
             title="Network"
             rows={[
               ["Mode", security.network.mode],
@@ -85,11 +89,17 @@ export default function SettingsPane({ space }: { space: string }) {
   );
 }
 
-function Facts({ title, rows }: { title: string; rows: [string, ReactNode][] }) {
+interface FactsProps {
+  icon: ReactNode;
+  title: string;
+  rows: [string, ReactNode][];
+}
+
+function Facts({ icon, title, rows }: FactsProps) {
   return (
     <section className="panel">
       <header className="panel-head">
-        <ShieldCheck size={16} aria-hidden="true" />
+        {icon}
         <h2>{title}</h2>
       </header>
       <dl className="facts">

@@ -1,16 +1,17 @@
 import type { Space } from "@clawdspace/client";
-import { Boxes, LayoutGrid, Plus, Rows3, Search } from "lucide-react";
+import { Boxes, Plus, Search } from "lucide-react";
 import { lazy, Suspense, useCallback, useMemo, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { Button } from "../../components/button.js";
 import { Empty, Failure } from "../../components/feedback.js";
-import { Segments } from "../../components/segments.js";
 import { useAllSpaces } from "../../lib/all-spaces.js";
+import { isAwake } from "../../lib/queries.js";
 import { useMay } from "../../lib/session.js";
 import { useStored } from "../../lib/stored.js";
 import { BulkBar } from "./bulk-bar.js";
-import { type Sort, select, useFilters, type View } from "./selection.js";
+import { select, useFilters, type View } from "./selection.js";
 import { SpaceList } from "./space-list.js";
+import { Toolbar } from "./toolbar.js";
 
 const CreateDialog = lazy(() => import("./create-dialog.js"));
 const RemoveDialog = lazy(() => import("./remove-dialog.js"));
@@ -40,8 +41,7 @@ export function SpacesPage() {
   const onRemove = useCallback((space: Space) => setRemoving([space]), []);
   const chosen = useMemo(() => shown.filter(({ name }) => selected.has(name)), [shown, selected]);
   const all = spaces ?? [];
-  const count = (status: string) => all.filter((space) => space.status === status).length;
-  const templates = [...new Set(all.map(({ template }) => template ?? "default"))].sort();
+  const awake = all.filter(isAwake).length;
   const create = mayCreate && (
     <Button kind="primary" icon={<Plus />} data-shortcut="c" onClick={() => setCreating(true)}>
       New space
@@ -53,83 +53,20 @@ export function SpacesPage() {
       <header className="page-head">
         <h1>Spaces</h1>
         <span className="count num grow">
-          {all.length > 0 && `${all.length} · ${count("running")} awake`}
+          {all.length > 0 && `${all.length} · ${awake} awake`}
           {silent.length > 0 && <span className="dim"> · no answer from {silent.join(", ")}</span>}
         </span>
         {create}
       </header>
       {all.length > 0 && (
-        <div className="toolbar">
-          <div className="search grow">
-            <Search aria-hidden="true" />
-            <input
-              className="input"
-              type="search"
-              aria-label="Search spaces"
-              placeholder="Search names, images, labels"
-              data-shortcut="/"
-              value={filters.text}
-              onChange={(event) => change({ text: event.target.value })}
-            />
-          </div>
-          <select
-            className="input fit"
-            aria-label="State"
-            value={filters.status}
-            onChange={(event) => change({ status: event.target.value })}
-          >
-            <option value="">Any state</option>
-            <option value="running">Running ({count("running")})</option>
-            <option value="paused">Asleep ({count("paused")})</option>
-            <option value="stopped">Stopped ({count("stopped")})</option>
-          </select>
-          <select
-            className="input fit"
-            aria-label="Template"
-            value={filters.template}
-            onChange={(event) => change({ template: event.target.value })}
-          >
-            <option value="">Any template</option>
-            {templates.map((name) => (
-              <option key={name}>{name}</option>
-            ))}
-          </select>
-          {nodes.length > 1 && (
-            <select
-              className="input fit"
-              aria-label="Node"
-              value={filters.node}
-              onChange={(event) => change({ node: event.target.value })}
-            >
-              <option value="">Any node</option>
-              {nodes.map(({ name }) => (
-                <option key={name}>{name}</option>
-              ))}
-            </select>
-          )}
-          <select
-            className="input fit"
-            aria-label="Sort by"
-            value={filters.sort}
-            onChange={(event) => change({ sort: event.target.value as Sort })}
-          >
-            <option value="name">Name</option>
-            <option value="activity">Last used</option>
-            <option value="created">Newest</option>
-            <option value="memory">Memory</option>
-          </select>
-          <div className="wide-only">
-            <Segments<View>
-              label="View"
-              value={view}
-              onChange={setStored}
-              options={[
-                { value: "list", text: <Rows3 />, label: "List" },
-                { value: "cards", text: <LayoutGrid />, label: "Cards" },
-              ]}
-            />
-          </div>
-        </div>
+        <Toolbar
+          spaces={all}
+          nodes={nodes.map(({ name }) => name)}
+          filters={filters}
+          onChange={change}
+          view={view}
+          onView={setStored}
+        />
       )}
       {error && <Failure error={error} onRetry={retry} />}
       {!spaces && !error && (
