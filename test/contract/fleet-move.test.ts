@@ -1,10 +1,13 @@
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Daemon, docker, freePort, startDaemon } from "../support/daemon.js";
 import { type Fate, NodeProxy } from "../support/node-proxy.js";
 
+const CLI = resolve(import.meta.dirname, "../../packages/cli/dist/main.js");
 const key = `move-key-${randomBytes(8).toString("hex")}`;
 let near: Daemon;
 let far: Daemon;
@@ -322,6 +325,61 @@ describe("a move that is cut off", () => {
     await expectOnly(far, near, "six", note);
     const { events } = (await near.json("GET", "/api/audit?space=six&type=space.move")).body;
     expect(events.at(-1)).toMatchObject({ actor: "system", meta: { node: "b", outcome: "ok" } });
+  });
+
+  it("brings no old copy back if the space is removed there before the source hears that it was", {
+    timeout: 90_000,
+  }, async () => {
+    await make("eight");
+    await begin("eight", /commit$/, "unanswered", () => near.kill("SIGKILL"));
+    expect((await far.json("DELETE", "/api/spaces/eight@b?removeVolume=true")).status).toBe(200);
+    // Not even where the other daemon is another one by then.
+    await far.restart();
+    await near.run();
+    await heal();
+    await vi.waitFor(
+      async () => {
+        for (const daemon of [near, far]) expect(await leftAt(daemon, "eight")).toEqual([]);
+      },
+      { timeout: 30_000, interval: 300 },
+    );
+    expect((await near.json("GET", "/api/spaces/eight")).status).toBe(404);
+  });
+
+  it("can be taken back if the target never comes back", {
+    timeout: 90_000,
+  }, async () => {
+    const note = await make("nine");
+    const { status } = await begin("nine", /commit$/, "lost", () => far.kill("SIGKILL"));
+    expect(status).toBe(502);
+    expect((await near.json("POST", "/api/spaces/nine@a/exec", { command: "true" })).status).toBe(
+      409,
+    );
+    const env = { ...process.env, CLAWDSPACE_SERVER: near.url, CLAWDSPACE_KEY: key };
+    await promisify(execFile)(process.execPath, [CLI, "move", "nine", "--abandon"], { env });
+    expect(await run(near, "nine", "cat /workspace/note")).toBe(note);
+    expect(await readdir(join(near.folder, "data/moves"))).toEqual([]);
+    const again = await near.json("DELETE", "/api/spaces/nine@a/move");
+    expect([again.status, again.body.code]).toEqual([409, "wrong_state"]);
+    await far.run();
+    await heal();
+    await expectOnly(near, far, "nine", note);
+  });
+
+  it("is not taken back where the target answers that it has the space", {
+    timeout: 90_000,
+  }, async () => {
+    const note = await make("ten");
+    await begin("ten", /commit$/, "unanswered", () => near.kill("SIGKILL"));
+    // As if the target were gone until just before it is asked for.
+    between.fate = () => "lost";
+    await near.run();
+    expect((await near.json("GET", "/api/spaces/ten@a")).body.space.status).toBe("paused");
+    between.fate = () => "pass";
+    const { body } = await near.json("DELETE", "/api/spaces/ten@a/move");
+    expect(body.code).toBe("wrong_state");
+    await heal();
+    await expectOnly(far, near, "ten", note);
   });
 
   it("is given up if who asked for it goes away", { timeout: 60_000 }, async () => {

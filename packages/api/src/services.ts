@@ -34,9 +34,11 @@ import { discover } from "./nodes/discovery.js";
 import { DrainStore } from "./nodes/drain-store.js";
 import { Fleet } from "./nodes/fleet.js";
 import { Arrivals } from "./nodes/moves/arrivals.js";
+import { Arrived } from "./nodes/moves/arrived.js";
 import { Departures } from "./nodes/moves/departures.js";
 import { Leaving } from "./nodes/moves/leaving.js";
 import { MoveJournal } from "./nodes/moves/move-journal.js";
+import { Settling } from "./nodes/moves/settling.js";
 import { NodeForwarder } from "./nodes/node-forwarder.js";
 import { ownStatus } from "./nodes/own-status.js";
 import { PeerSessions } from "./nodes/peer-sessions.js";
@@ -127,6 +129,7 @@ export interface Services {
   drain: DrainStore;
   arrivals: Arrivals;
   departures: Departures;
+  settling: Settling;
   /** What this node tells the others of itself. */
   nodeStatus: () => ReturnType<typeof ownStatus>;
   /** Looks for what is wrong with this node. */
@@ -211,6 +214,7 @@ export function createServices(
     furnishWith({ envs, hosts, git, commands, writeFile }),
   );
   const leaving = new Leaving();
+  const arrived = new Arrived(join(config.dataDir, "arrived"));
   const spaces = new SpaceService({
     ...building,
     registry,
@@ -220,7 +224,13 @@ export function createServices(
     templates,
     maker,
     idleTimeoutMs: config.idleTimeoutMs,
-    beforeRemove: (entry) => shells.last(entry),
+    async beforeRemove(entry) {
+      await shells.last(entry);
+      const { move } = entry.spec;
+      // Worse than a removal that is told to nobody is one that a full disk forbids.
+      const warn = (error: unknown) => log.warn({ err: error }, "could not note a removal");
+      if (move) await arrived.note(move).catch(warn);
+    },
   });
   const recorder = new Recorder({
     path: config.auditPath,
@@ -337,12 +347,14 @@ export function createServices(
       gpus,
       envs,
       hosts,
+      arrived,
     },
     isDrained: () => drain.drained,
   });
+  const journal = new MoveJournal(join(config.dataDir, "moves"));
+  const settling = new Settling({ fleet, spaces, leaving, journal, recorder, log });
   const departures = new Departures({
-    ...{ engine, fleet, forwarder, spaces, envs, leaving, recorder, log },
-    journal: new MoveJournal(join(config.dataDir, "moves")),
+    ...{ engine, fleet, forwarder, spaces, envs, leaving, journal, settling },
     sizeOf: async (space) => (await stats.observability(space)).workspaceSizeBytes,
   });
   registry.onOther((event) => pool.observe(event));
@@ -398,6 +410,7 @@ export function createServices(
     drain,
     arrivals,
     departures,
+    settling,
     nodeStatus,
     doctor,
     async envOf(space) {
@@ -424,7 +437,8 @@ export function createServices(
         setTimeout(() => void tidy().catch(() => {}), SETTLE_MS).unref();
       });
       // Before anything can wake a space whose move was cut off.
-      await departures.start();
+      await settling.start();
+      await arrived.sweep();
       registry.follow();
       sleep.start();
       keeper.start();
@@ -440,7 +454,7 @@ export function createServices(
       clearInterval(tidying);
       await pool.stop();
       network.stop();
-      departures.stop();
+      settling.stop();
       await fleet.stop();
       await sleep.stop();
       keeper.stop();

@@ -115,8 +115,15 @@ const spaceCommands: CommandSpec[] = [
     about: "move a space with its files to another machine of the fleet; what runs in it ends",
     arguments: [
       name,
-      { name: "<node>", about: "as `clawdspace nodes` names it", completes: "server" },
+      { name: "[node]", about: "as `clawdspace nodes` names it", completes: "server" },
     ],
+    options: [
+      { flags: "--abandon", about: "give up a move whose other machine never came back to end it" },
+    ],
+    details:
+      "With --abandon the copy on the machine that the space was to leave is the space again. If the other one comes back after " +
+      "all, both have a space of that name.",
+    examples: ["clawdspace move dev gpubox", "clawdspace move dev --abandon"],
     load: () => import("./commands/move.js"),
   },
   {

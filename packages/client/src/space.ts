@@ -119,6 +119,14 @@ export class SpaceHandle {
     throw new ClawdspaceError("unreachable", "The connection ended before the space was moved.");
   }
 
+  /**
+   * Takes the copy on the node that it was to leave as the space again, where the other node doesn't come back to say whether it
+   * keeps it. Throws `wrong_state` where no move is open, or the other node answers that it has the space.
+   */
+  async abandonMove(): Promise<void> {
+    await this.connection.json(MessageSchema, "DELETE", `${this.#path}/move`);
+  }
+
   async stats(): Promise<SpaceStats> {
     return (await this.connection.json(StatsAnswerSchema, "GET", `${this.#path}/stats`)).stats;
   }

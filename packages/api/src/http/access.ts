@@ -16,6 +16,7 @@ export const ACCESS: Record<string, Role> = {
   "POST /api/spaces/:name/stop": "agent",
   "POST /api/spaces/:name/start": "agent",
   "POST /api/spaces/:name/move": "agent",
+  "DELETE /api/spaces/:name/move": "agent",
   "POST /api/spaces/:name/exec": "agent",
   "GET /api/spaces/:name/files": "viewer",
   "DELETE /api/spaces/:name/files": "agent",

@@ -40,6 +40,7 @@ export const AUDITED: Record<string, AuditRule> = {
   "POST /api/spaces/:name/stop": { type: "space.pause" },
   "POST /api/spaces/:name/start": { type: "space.start" },
   "POST /api/spaces/:name/move": { type: "space.move", body: ["node"] },
+  "DELETE /api/spaces/:name/move": { type: "space.move.abandon" },
   "POST /api/spaces/:name/exec": {
     type: "space.exec",
     body: ["command", "cwd", "user", "timeoutMs"],

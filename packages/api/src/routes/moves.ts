@@ -22,9 +22,9 @@ import {
 } from "../nodes/moves/peer-moves.js";
 import type { Services } from "../services.js";
 
-/** Moves a space of this node to another one. */
+/** Moves a space of this node to another one, and takes one back whose move doesn't come to an end. */
 export const moveRoutes =
-  ({ departures }: Services): FastifyPluginAsyncZod =>
+  ({ departures, settling }: Services): FastifyPluginAsyncZod =>
   async (app) => {
     app.post(
       "/:name/move",
@@ -56,6 +56,22 @@ export const moveRoutes =
           }),
         }));
         await sendNdjson(request, reply, events, signal);
+      },
+    );
+
+    app.delete(
+      "/:name/move",
+      {
+        schema: {
+          params: SpaceParamsSchema,
+          response: { 200: MessageSchema },
+          description:
+            "Takes the copy here as the space again, where the other node got it and never came back to say whether it keeps it. If it comes back after all, both have a space of that name.",
+        },
+      },
+      async ({ params: { name } }) => {
+        await settling.takeBack(name);
+        return { message: `The space "${name}" is used here again.` };
       },
     );
   };

@@ -15,6 +15,7 @@ import type { SpaceMaker } from "../../spaces/space-maker.js";
 import type { SpaceService } from "../../spaces/space-service.js";
 import { checkFits } from "../../spaces/space-spec.js";
 import type { Reservations } from "../reservations.js";
+import type { Arrived } from "./arrived.js";
 import { type Deferred, deferred } from "./deferred.js";
 import type { CommittedMove, PreparedMove } from "./peer-moves.js";
 import { digestOf, type TreeDigest } from "./tree-digest.js";
@@ -36,6 +37,7 @@ interface Parts {
   gpus: GpuLeases;
   envs: EnvStore;
   hosts: ProcessHosts;
+  arrived: Arrived;
   isDrained: () => boolean;
 }
 
@@ -118,8 +120,10 @@ export class Arrivals {
     } else this.abandon(id);
     await arrival?.made?.catch(() => {});
     const entry = await this.parts.registry.find(name);
-    if (entry?.spec.move !== id) return { state: "unknown", reason: "the copy was not kept there" };
-    return { state: "moved", space: await this.parts.spaces.get(name) };
+    if (entry?.spec.move === id)
+      return { state: "moved", space: await this.parts.spaces.get(name) };
+    if (await this.parts.arrived.had(id)) return { state: "removed" };
+    return { state: "unknown", reason: "the copy was not kept there" };
   }
 
   /** Gives up a copy that isn't the space yet. */

@@ -24,9 +24,10 @@ export const TreeDigestSchema = z.object({
   bytes: z.number(),
 });
 
-/** "unknown" says that the copy is not the space there, and never will be. */
+/** "removed" says that it was the space there, and has been removed since; "unknown" says that the copy is not the space there, and never will be. */
 export const CommittedMoveSchema = z.discriminatedUnion("state", [
   z.object({ state: z.literal("moved"), space: SpaceSchema }),
+  z.object({ state: z.literal("removed") }),
   z.object({ state: z.literal("unknown"), reason: z.string() }),
 ]);
 export type CommittedMove = z.infer<typeof CommittedMoveSchema>;
