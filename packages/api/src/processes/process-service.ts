@@ -267,8 +267,12 @@ export class ProcessService {
     this.keeper.note(entry, infos);
     const managed = infos.flatMap((info) => this.#toProcess(entry, info) ?? []);
     const pids = new Set(managed.map(({ pid }) => pid));
+    // What a process started goes with it in the list; what outlives it stands for itself.
+    const living = new Set(managed.flatMap(({ id, status }) => (status === "running" ? [id] : [])));
+    const isOwn = (processId: string | undefined) =>
+      processId === undefined || !living.has(processId);
     const others = table
-      .filter(({ pid, processId }) => pid > 1 && processId === undefined && !pids.has(pid))
+      .filter(({ pid, processId }) => pid > 1 && isOwn(processId) && !pids.has(pid))
       .map(
         ({ pid, argv, startedAt }): OtherProcess => ({
           managed: false,
