@@ -6,7 +6,7 @@ import { IconButton } from "../components/button.js";
 import { Mark } from "../components/mark.js";
 import { useLive, useLiveState } from "../lib/live.js";
 import { queries } from "../lib/queries.js";
-import { useActor, useSignOut } from "../lib/session.js";
+import { signOut, useActor } from "../lib/session.js";
 import { PAGES } from "./pages.js";
 import { useShortcuts } from "./shortcuts.js";
 
@@ -67,7 +67,6 @@ function Foot({ onShortcuts }: { onShortcuts: () => void }) {
   const actor = useActor();
   const state = useLiveState();
   const health = useQuery(queries.health());
-  const signOut = useSignOut();
   return (
     <div className="foot">
       <div className={`live ${state}`}>

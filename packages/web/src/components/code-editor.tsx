@@ -48,6 +48,9 @@ const THEME = EditorView.theme({
   ".cm-tooltip": { backgroundColor: "var(--surface)", border: "1px solid var(--line-strong)" },
 });
 
+/** Where lines wrap: there is no room to scroll sideways. */
+const NARROW = "(max-width: 720px)";
+
 /** A text editor, coloured by the language that the name tells. */
 export default function CodeEditor(props: Props) {
   const place = useRef<HTMLDivElement>(null);
@@ -76,7 +79,9 @@ export default function CodeEditor(props: Props) {
       THEME,
       language.of([]),
       EditorState.readOnly.of(latest.current.readOnly ?? false),
-      EditorView.contentAttributes.of({ "aria-label": name }),
+      // To be scrolled by keys too, also where nothing may be typed.
+      EditorView.contentAttributes.of({ "aria-label": name, tabindex: "0" }),
+      ...(matchMedia(NARROW).matches ? [EditorView.lineWrapping] : []),
       EditorView.updateListener.of((update) => {
         const typed = !update.transactions.some((each) => each.annotation(Given));
         if (update.docChanged && typed) latest.current.onChange(update.state.doc.toString());

@@ -5,10 +5,18 @@ interface Props<T extends string> {
   value: T;
   options: { value: T; text: ReactNode; label?: string }[];
   onChange: (value: T) => void;
+  /** A key that goes to the other one, where there are two. */
+  shortcut?: string;
 }
 
 /** A few choices of which one is on. */
-export function Segments<T extends string>({ label, value, options, onChange }: Props<T>) {
+export function Segments<T extends string>({
+  label,
+  value,
+  options,
+  onChange,
+  shortcut,
+}: Props<T>) {
   return (
     <fieldset className="segments" aria-label={label}>
       {options.map((option) => (
@@ -18,6 +26,7 @@ export function Segments<T extends string>({ label, value, options, onChange }: 
           aria-pressed={option.value === value}
           aria-label={option.label}
           title={option.label}
+          data-shortcut={option.value === value ? undefined : shortcut}
           onClick={() => onChange(option.value)}
         >
           {option.text}

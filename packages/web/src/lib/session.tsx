@@ -43,14 +43,10 @@ export function useActor(): Actor {
   return actor ?? { name: "", role: "viewer" };
 }
 
-/** Ends the session; what it has shown is forgotten. */
-export function useSignOut(): () => Promise<void> {
-  const client = useQueryClient();
-  return async () => {
-    await api.session.delete();
-    client.clear();
-    client.setQueryData(SESSION, null);
-  };
+/** Ends the session; with the page, all that it has shown is forgotten. */
+export async function signOut(): Promise<void> {
+  await api.session.delete();
+  location.assign("/");
 }
 
 const RANK = { viewer: 0, agent: 1, admin: 2 };

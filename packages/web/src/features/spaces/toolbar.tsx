@@ -73,6 +73,7 @@ export function Toolbar({ spaces, nodes, filters, onChange, view, onView }: Prop
           label="View"
           value={view}
           onChange={onView}
+          shortcut="v"
           options={[
             { value: "list", text: <Rows3 />, label: "List" },
             { value: "cards", text: <LayoutGrid />, label: "Cards" },

@@ -6,7 +6,7 @@ import { Button } from "../../components/button.js";
 import { Failure } from "../../components/feedback.js";
 import { Meter } from "../../components/meter.js";
 import { queries } from "../../lib/queries.js";
-import { useActor, useMay, useSignOut } from "../../lib/session.js";
+import { signOut, useActor, useMay } from "../../lib/session.js";
 import { DoctorPanel } from "./doctor-panel.js";
 import { KeysPanel } from "./keys-panel.js";
 
@@ -95,7 +95,6 @@ function Figures({ loadAverage, cpus, memory, disk, docker, capabilities }: Syst
 /** Where the sidebar, which has it too, has no room. */
 function SessionPanel() {
   const { name, role } = useActor();
-  const signOut = useSignOut();
   return (
     <section className="panel session" aria-label="Session">
       <p className="grow clip">
