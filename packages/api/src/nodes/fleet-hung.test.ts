@@ -74,7 +74,7 @@ it.each(["hung", "dripping"] as const)(
       },
     ]);
     // Nobody but who asked for its spaces has waited for it.
-    expect((await timed(() => fleet.list()))[1]).toBeLessThan(AT_ONCE_MS);
+    expect((await timed(() => fleet.text()))[1]).toBeLessThan(AT_ONCE_MS);
     await vi.waitFor(() => expect(states()).toContain("bad offline"), 15_000);
     const [again, tookAgain] = await timed(() => allSpaces(fleet, [], who));
     expect(tookAgain).toBeLessThan(AT_ONCE_MS);

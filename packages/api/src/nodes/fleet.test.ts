@@ -54,8 +54,11 @@ it("tells when a node goes and comes, within one refresh, and asks one that stay
   const { fleet, changes } = fleetOf([{ name: "far", url: far.url }]);
   await fleet.refresh();
   const peer = fleet.online()[0];
+  const told = () => expect(JSON.parse(fleet.text())).toEqual(fleet.list());
+  told();
   far.become("down");
   await fleet.refresh();
+  told();
   expect(changes).toEqual(["far up", "far down"]);
   expect(peer?.gone.signal.aborted).toBe(true);
   far.asked.length = 0;
@@ -65,6 +68,7 @@ it("tells when a node goes and comes, within one refresh, and asks one that stay
   far.become("up");
   for (let round = 0; round < 8; round++) await fleet.refresh();
   expect(changes).toEqual(["far up", "far down", "far up"]);
+  told();
 });
 
 it("gives nothing of the key to what listens there, and takes no proof from another address", async () => {

@@ -9,7 +9,7 @@ import {
 import type { FastifyBaseLogger } from "fastify";
 import { within } from "../within.js";
 import type { Discovered } from "./discovery.js";
-import { newPeer, type Peer, toNode, unreachable } from "./peer.js";
+import { newPeer, type Peer, see, toNode, toText, unreachable } from "./peer.js";
 import { PeerFault, PeerLink, toFault } from "./peer-link.js";
 import type { Machine } from "./tailscale.js";
 
@@ -94,10 +94,15 @@ export class Fleet {
 
   list(): NodeList {
     return {
-      nodes: [this.#ownNode(), ...[...this.#peers.values()].map(toNode)],
-      lastUpdatedAt: this.#updatedAt,
-      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+      nodes: [this.#ownNode(), ...this.peers().map(toNode)],
+      ...this.#about(),
     };
+  }
+
+  /** As `list`, as JSON: of a node of which nothing has changed it is no work to tell. */
+  text(): string {
+    const nodes = [JSON.stringify(this.#ownNode()), ...this.peers().map(toText)];
+    return `{"nodes":[${nodes.join(",")}],${JSON.stringify(this.#about()).slice(1)}`;
   }
 
   /** Every node but this one that can be used now. */
@@ -221,7 +226,7 @@ export class Fleet {
     if (peer.machine.online) {
       if (turn) await this.probe(peer);
     } else if (peer.state === "online") this.#lost(peer, "offline", SAID_OFFLINE);
-    else Object.assign(peer, { state: "offline", reason: SAID_OFFLINE });
+    else see(peer, { state: "offline", reason: SAID_OFFLINE, latencyMs: null });
   }
 
   #take(machines: Machine[]): void {
@@ -265,8 +270,7 @@ export class Fleet {
         this.#drop(peer);
         return;
       }
-      peer.latencyMs = Math.round((performance.now() - begun) * 10) / 10;
-      this.#found(peer, status);
+      this.#found(peer, status, Math.round((performance.now() - begun) * 10) / 10);
     } catch (error) {
       if (signal.aborted) return;
       // It is busy, not gone, where what was asked of it before still moves.
@@ -287,9 +291,10 @@ export class Fleet {
     });
   }
 
-  #found(peer: Peer, status: PeerStatus): void {
+  #found(peer: Peer, status: PeerStatus, latencyMs: number): void {
     const before = peer.state;
-    Object.assign(peer, { state: "online", reason: undefined, status, lastSeenAt: Date.now() });
+    const lastSeenAt = Date.now();
+    see(peer, { state: "online", reason: undefined, status, latencyMs, lastSeenAt });
     peer.skip = 0;
     this.#index();
     // One that comes and goes is asked less often, until it has stayed for a while.
@@ -304,7 +309,7 @@ export class Fleet {
     peer.failures++;
     peer.steady = 0;
     peer.skip = Math.min(MAX_BACKOFF, 2 ** Math.min(peer.failures - 1, 10)) - 1;
-    Object.assign(peer, { state, reason, latencyMs: null });
+    see(peer, { state, reason, latencyMs: null });
     if (before !== "online") return;
     peer.flaps++;
     peer.gone.abort(unreachable(peer));
@@ -319,6 +324,13 @@ export class Fleet {
         void this.probe(peer);
       }
     }
+  }
+
+  #about(): Omit<NodeList, "nodes"> {
+    return {
+      lastUpdatedAt: this.#updatedAt,
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+    };
   }
 
   #ownNode(): Node {

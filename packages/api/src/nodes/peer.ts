@@ -21,6 +21,8 @@ export interface Peer {
   probing: Promise<void> | undefined;
   /** Aborted when the node is found gone, for the requests that wait for it. */
   gone: AbortController;
+  /** What is told of it, as JSON, where nothing has changed since. */
+  told: string | undefined;
   /** Requests under way, and when a byte of any last moved. */
   active: number;
   movedAt: number;
@@ -38,9 +40,18 @@ export const newPeer = (machine: Machine, link: PeerLink): Peer => ({
   probedAt: 0,
   probing: undefined,
   gone: new AbortController(),
+  told: undefined,
   active: 0,
   movedAt: 0,
 });
+
+type Seen = Pick<Peer, "state" | "reason" | "latencyMs"> &
+  Partial<Pick<Peer, "status" | "lastSeenAt">>;
+
+/** Takes in what is told of a node from now on. */
+export function see(peer: Peer, seen: Seen): void {
+  Object.assign(peer, seen, { told: undefined });
+}
 
 /** What is answered where a node that is needed isn't there. */
 export const unreachable = ({ machine, state, reason }: Peer) =>
@@ -48,6 +59,12 @@ export const unreachable = ({ machine, state, reason }: Peer) =>
     "node_unreachable",
     `Node "${machine.name}" can't be used (${state}): ${reason ?? "no answer"} GET /api/nodes shows all.`,
   );
+
+/** As `toNode`, as JSON, which is made once for each change. */
+export function toText(peer: Peer): string {
+  peer.told ??= JSON.stringify(toNode(peer));
+  return peer.told;
+}
 
 /** A node as `GET /api/nodes` tells it. */
 export function toNode(peer: Peer): Node {

@@ -15,9 +15,9 @@ export const nodeRoutes =
     app.get(
       "/",
       { schema: { querystring: NodesQuerySchema, response: { 200: NodeListSchema } } },
-      async (request) => {
+      async (request, reply) => {
         if (["true", "1"].includes(request.query.refresh ?? "")) await fleet.refresh();
-        return fleet.list();
+        return await reply.type("application/json; charset=utf-8").send(fleet.text() as never);
       },
     );
 
