@@ -736,7 +736,7 @@ static void started(uint32_t stream, const struct process *process, bool already
   struct builder builder = {0};
   put32(&builder, (uint32_t)process->pid);
   put8(&builder, already);
-  reply_built(stream, false, &builder);
+  reply_lingering(stream, &builder);
 }
 
 static void launch(uint32_t stream, struct process *process, struct spawn *request,
@@ -918,7 +918,7 @@ void process_forget(uint32_t stream, struct cursor *cursor) {
     process->forget = true;
     work(process);  // output that waits for a reader waits no longer
   }
-  reply(stream, false, NULL, 0);
+  reply_lingering(stream, &(struct builder){0});
 }
 
 void process_init(void) {

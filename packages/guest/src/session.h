@@ -55,6 +55,8 @@ bool session_input_ended(void);
 void reply(uint32_t stream, bool open, const void *data, size_t length);
 // Replies with what was built (an error where building failed) and frees it.
 void reply_built(uint32_t stream, bool open, struct builder *builder);
+// The same for an answer that something else is likely to follow at once: it goes with that, or 2 ms later.
+void reply_lingering(uint32_t stream, struct builder *builder);
 
 enum start_step { STEP_NONE, STEP_EXEC, STEP_CWD, STEP_FORK, STEP_PTY, STEP_PIPE, STEP_LIMITS };
 // Errors beyond errno.
