@@ -79,6 +79,7 @@ it("shows that a node died within one look at it, and that it is back", async ()
   await page.goto(`${near.url}/nodes`);
   const card = page.getByRole("article", { name: "far" });
   await card.getByText("Online").waitFor();
+  for (const name of ["Memory", "Disk"]) await card.getByRole("meter", { name }).waitFor();
   await page.locator(".live.open").waitFor();
   await far.kill("SIGKILL");
   const died = Date.now();

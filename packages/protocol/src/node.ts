@@ -37,6 +37,10 @@ export const NodeLoadSchema = z
   .object({
     memoryFree: z.number().describe("Bytes that no running space is promised"),
     cpusFree: z.number().describe("CPUs that no running space is promised; below 0 where shared"),
+    disk: z
+      .object({ total: z.number().describe("Bytes"), free: z.number().describe("Bytes") })
+      .optional()
+      .describe("Of the file system that the daemon keeps its data on"),
     spaces: z.number().int(),
     drained: z.boolean(),
     runtimes: z.array(z.string()),

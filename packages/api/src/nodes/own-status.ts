@@ -21,9 +21,10 @@ interface Parts {
 /** What this node tells the others of itself. Throws `EngineError` while its engine is gone: it can't take spaces then. */
 export async function ownStatus(parts: Parts): Promise<Omit<PeerStatus, "node">> {
   const { engine, registry } = parts;
-  const [info, capabilities, spaces, gpus, ...images] = await Promise.all([
+  const [info, capabilities, disk, spaces, gpus, ...images] = await Promise.all([
     engine.info(),
     parts.system.capabilities(),
+    parts.system.disk(),
     registry.all(),
     parts.gpus(),
     ...parts.images.map(async (ref) => ((await engine.findImage(ref)) ? ref : undefined)),
@@ -34,6 +35,7 @@ export async function ownStatus(parts: Parts): Promise<Omit<PeerStatus, "node">>
     load: {
       memoryFree: Math.max(0, Math.min(os.freemem(), info.memoryBytes) - parts.reservedBytes()),
       cpusFree: Math.round((info.cpus - (os.loadavg()[0] ?? 0)) * 100) / 100,
+      ...(disk ? { disk } : {}),
       spaces: spaces.length,
       drained: parts.isDrained(),
       runtimes: info.runtimes,

@@ -66,6 +66,12 @@ export class SystemService {
     };
   }
 
+  /** The file system of the daemon's data, in bytes; undefined where that can't be told. */
+  async disk(): Promise<{ total: number; free: number } | undefined> {
+    const disk = await bytesOf(this.dataDir);
+    return disk ? { total: disk.total, free: disk.free } : undefined;
+  }
+
   #findGpu(): Promise<Gpu> {
     if (!this.#gpu || Date.now() - this.#gpu.at > GPU_KEPT_MS)
       this.#gpu = { at: Date.now(), found: findGpu() };
@@ -82,15 +88,24 @@ async function findGpu(): Promise<Gpu> {
 
 /** How full the file system of a folder is; null where that can't be told. */
 export async function diskOf(folder: string): Promise<System["disk"]> {
+  const disk = await bytesOf(folder);
+  return (
+    disk && {
+      total: gigabytes(disk.total),
+      used: gigabytes(disk.used),
+      available: gigabytes(disk.free),
+      percentage: percent(disk.used, disk.used + disk.free),
+    }
+  );
+}
+
+/** In bytes; what only root may write to is neither used nor free. */
+async function bytesOf(
+  folder: string,
+): Promise<{ total: number; used: number; free: number } | null> {
   try {
     const { blocks, bfree, bavail, bsize } = await statfs(folder);
-    const used = blocks - bfree;
-    return {
-      total: gigabytes(blocks * bsize),
-      used: gigabytes(used * bsize),
-      available: gigabytes(bavail * bsize),
-      percentage: percent(used, used + bavail),
-    };
+    return { total: blocks * bsize, used: (blocks - bfree) * bsize, free: bavail * bsize };
   } catch {
     return null;
   }

@@ -128,6 +128,7 @@ function summary(meta: Record<string, unknown>): string {
   if (outcome === "error" && code !== undefined) return String(code);
   if (command !== undefined) return Array.isArray(command) ? command.join(" ") : String(command);
   if (from !== undefined) return `${from} → ${to}`;
+  if (Array.isArray(rest.lost)) return rest.lost.join("; ");
   const said = path ?? name ?? template ?? rest.session ?? rest.id ?? "";
   return String(said);
 }

@@ -42,6 +42,7 @@ export function Chart({ title, times, series, format, steps, atLeast = 1 }: Prop
       {
         width: element.clientWidth,
         height: HEIGHT_PX,
+        padding: [6, 10, 0, 0],
         cursor: { sync: { key: "space" }, points: { size: 7 } },
         scales: { y: { range: (_plot, _min, max) => [0, Math.max(max * 1.15, atLeast)] } },
         axes: [
@@ -53,7 +54,7 @@ export function Chart({ title, times, series, format, steps, atLeast = 1 }: Prop
           },
           {
             ...axis,
-            size: 72,
+            size: 64,
             values: (_plot, ticks) => ticks.map(format),
             ...(steps ? { incrs: steps } : {}),
           },

@@ -83,14 +83,22 @@ function NodeCard({ node }: { node: Node }) {
       {node.reason && <p className="dim">{node.reason}</p>}
       {used !== undefined && capabilities && (
         <div className="measure">
-          <span>Memory promised</span>
+          <span>Memory</span>
           <span className="num dim">
             {bytes(used)} of {bytes(capabilities.memory)}
           </span>
-          <Meter label="Memory promised" share={used / capabilities.memory} />
+          <Meter label="Memory" share={used / capabilities.memory} />
         </div>
       )}
-      {node.self && <Disk />}
+      {load?.disk && (
+        <div className="measure">
+          <span>Disk</span>
+          <span className="num dim">
+            {bytes(load.disk.total - load.disk.free)} of {bytes(load.disk.total)}
+          </span>
+          <Meter label="Disk" share={1 - load.disk.free / load.disk.total} />
+        </div>
+      )}
       <dl className="facts">
         {rows.map(
           ([name, value]) =>
@@ -103,19 +111,5 @@ function NodeCard({ node }: { node: Node }) {
         )}
       </dl>
     </article>
-  );
-}
-
-function Disk() {
-  const disk = useQuery(queries.system()).data?.disk;
-  if (!disk) return null;
-  return (
-    <div className="measure">
-      <span>Disk</span>
-      <span className="num dim">
-        {disk.used} of {disk.total}
-      </span>
-      <Meter label="Disk" share={Number.parseFloat(disk.percentage) / 100} />
-    </div>
   );
 }
