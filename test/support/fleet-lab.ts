@@ -30,7 +30,7 @@ grep -o 'NVIDIA_VISIBLE_DEVICES=[^"]*' "$bundle/config.json" >>"$(dirname "$0")/
 `;
 
 /** One machine of the tailnet: an engine and a daemon in a network namespace of its own. */
-class FleetNode {
+export class FleetNode {
   readonly docker: Docker;
   #engine: ChildProcess | undefined;
   #daemon: ChildProcess | undefined;

@@ -87,6 +87,7 @@ const EnvironmentSchema = z.object({
     .default("")
     .transform((text) => text.split(",").filter(Boolean)),
   CLAWDSPACE_NODE_PORT: z.coerce.number().int().min(1).max(65535).default(7777),
+  CLAWDSPACE_NODE_PROXY: z.url({ protocol: /^http$/ }).optional(),
   CLAWDSPACE_NODE_LABELS: z
     .string()
     .default("")
@@ -151,6 +152,8 @@ export interface Config {
     tag: string | undefined;
     allowed: string[];
     port: number;
+    /** An HTTP proxy by way of which they are reached. */
+    proxy: string | undefined;
     labels: Record<string, string>;
   };
   /** Prefix of everything that this daemon makes in the engine. */
@@ -214,6 +217,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       tag: env.CLAWDSPACE_NODE_TAG,
       allowed: env.CLAWDSPACE_NODE_ALLOW,
       port: env.CLAWDSPACE_NODE_PORT,
+      proxy: env.CLAWDSPACE_NODE_PROXY,
       labels: env.CLAWDSPACE_NODE_LABELS,
     },
     webhooks: { urls: env.CLAWDSPACE_WEBHOOKS, secret: env.CLAWDSPACE_WEBHOOK_SECRET ?? "" },

@@ -305,6 +305,7 @@ export function createServices(
     discover: () => discover(config.fleet),
     name: config.fleet.name ?? hostname(),
     url: `http://127.0.0.1:${config.port}`,
+    proxy: config.fleet.proxy,
     secret: fleetSecret,
     instance: peers.instance,
     status: nodeStatus,

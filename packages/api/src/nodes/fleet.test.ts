@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it, vi } from "vitest";
 import { PeerSessions } from "./peer-sessions.js";
@@ -115,4 +118,46 @@ it("opens a new session where the other daemon was restarted", async () => {
   await delay(0);
   await fleet.refresh();
   expect(states()).toEqual(["near online", "far online"]);
+});
+
+it("reaches nodes by way of a proxy, and says what that answers", async () => {
+  const far = await node("far", "shared");
+  const asked: string[] = [];
+  const proxy = createServer().listen(0, "127.0.0.1");
+  proxy.on("connect", ({ url = "" }, client: Socket) => {
+    asked.push(url);
+    if (url.endsWith(":9")) return client.end("HTTP/1.1 502 Bad Gateway\r\n\r\n");
+    client.write("HTTP/1.1 200 OK\r\n\r\n");
+    const there = connect(Number(url.split(":")[1]), "127.0.0.1");
+    there.on("error", () => client.destroy());
+    client.on("error", () => there.destroy());
+    client.pipe(there).pipe(client);
+  });
+  await once(proxy, "listening");
+  const { port } = proxy.address() as AddressInfo;
+  const { fleet, states } = fleetOf(
+    [
+      { name: "far", url: far.url },
+      { name: "closed", url: "http://10.0.0.1:9" },
+    ],
+    { proxy: `http://127.0.0.1:${port}` },
+  );
+  await fleet.refresh();
+  expect(states()).toEqual(["near online", "far online", "closed offline"]);
+  expect(fleet.list().nodes[2]?.reason).toContain("502 Bad Gateway");
+  expect(new Set(asked)).toEqual(new Set(["10.0.0.1:9", far.url.replace("http://", "")]));
+  proxy.close();
+});
+
+it("takes what its own Tailscale hands on for what came to its address in the tailnet", async () => {
+  const address = "100.64.0.7";
+  const self = { name: "box", url: "http://100.64.0.7:7777", self: true, address };
+  const { fleet } = fleetOf([{ ...self, handsOn: true }]);
+  await fleet.refresh();
+  expect(["127.0.0.1", "::1", "10.0.0.2"].map((each) => fleet.reachedAt(each))).toEqual([
+    ...[address, address, "10.0.0.2"],
+  ]);
+  const { fleet: other } = fleetOf([self]);
+  await other.refresh();
+  expect(other.reachedAt("127.0.0.1")).toBe("127.0.0.1");
 });

@@ -35,6 +35,8 @@ export interface FleetOptions {
   /** This node's name where the tailnet or the list of nodes gives it none. */
   name: string;
   url: string;
+  /** An HTTP proxy by way of which the others are reached. */
+  proxy: string | undefined;
   secret: () => Promise<Buffer>;
   /** Of this run of the daemon: by it a node is found to be this one. */
   instance: string;
@@ -69,6 +71,15 @@ export class Fleet {
   /** This node's name, as the others know it. */
   get name(): string {
     return this.#self.name;
+  }
+
+  /**
+   * At which address another node has reached this one, by that of the socket: without an interface of its own Tailscale hands on,
+   * from the loopback, what came to this machine's address in the tailnet.
+   */
+  reachedAt(local: string): string {
+    const { handsOn, address } = this.#self;
+    return handsOn && address !== undefined && /^(?:127\.|::1$)/.test(local) ? address : local;
   }
 
   start(): void {
@@ -247,8 +258,8 @@ export class Fleet {
 
   #make(machine: Machine): Peer {
     const { url, address } = machine;
-    const { secret } = this.options;
-    return newPeer(machine, new PeerLink({ url, address, secret, self: () => this.name }));
+    const { secret, proxy } = this.options;
+    return newPeer(machine, new PeerLink({ url, address, proxy, secret, self: () => this.name }));
   }
 
   #drop(peer: Peer): void {

@@ -1,9 +1,6 @@
-import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { connect } from "node:net";
 import { type Duplex, PassThrough, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { connect as connectTls } from "node:tls";
 import { ClawdspaceError } from "@clawdspace/protocol";
 import type { Dispatcher } from "undici";
 import { exchange } from "../ports/exchange.js";
@@ -17,7 +14,6 @@ import type { PeerRequest } from "./peer-token.js";
 
 /** A request that was passed on once is answered where it arrives, or not at all. */
 export const PASSED_HEADER = "x-clawdspace-passed";
-const CONNECT_MS = 3000;
 /** How long a client may go on sending what the other node doesn't read any more. */
 const DRAIN_MS = 30_000;
 
@@ -135,7 +131,7 @@ export class NodeForwarder {
     ];
     let connection: Duplex | undefined;
     try {
-      const to = await connectTo(peer.machine.url, AbortSignal.any([signal, peer.gone.signal]));
+      const to = await peer.link.dial(AbortSignal.any([signal, peer.gone.signal]));
       connection = to;
       const { method, path } = passing;
       const answer = await exchange(to, { method, path, headers, body: undefined });
@@ -268,24 +264,4 @@ function toPassedHeaders(headers: RawHeaders): string[] {
 function toAnswerHeaders(headers: RawHeaders): string[] {
   const dropped = hopByHopOf(headers);
   return [...pairs(headers)].filter(([name]) => !dropped.has(name.toLowerCase())).flat();
-}
-
-async function connectTo(url: string, signal: AbortSignal): Promise<Duplex> {
-  const { protocol, hostname, port } = new URL(url);
-  const host = hostname.replace(/^\[|\]$/g, "");
-  const secure = protocol === "https:";
-  const at = { host, port: Number(port || (secure ? 443 : 80)) };
-  const socket = secure ? connectTls({ ...at, servername: host }) : connect(at);
-  const timer = setTimeout(() => socket.destroy(new Error("no answer in time")), CONNECT_MS);
-  try {
-    await once(socket, secure ? "secureConnect" : "connect", { signal });
-    socket.setNoDelay(true);
-    signal.addEventListener("abort", () => socket.destroy(), { once: true });
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
 }

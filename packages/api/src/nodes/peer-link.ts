@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import {
   ClawdspaceError,
   ErrorBodySchema,
@@ -7,8 +8,9 @@ import {
   type PeerStatus,
   PeerStatusSchema,
 } from "@clawdspace/protocol";
-import { type Dispatcher, Pool } from "undici";
+import { type buildConnector, type Dispatcher, Pool } from "undici";
 import type { z } from "zod";
+import { dial } from "./dial.js";
 import { type PeerRequest, signToken, type TokenSession } from "./peer-token.js";
 import { type Handshake, isProof, newNonce, prove, sessionKey } from "./proof.js";
 
@@ -35,6 +37,8 @@ interface LinkOptions {
   url: string;
   /** What the other side must say that it was reached at; unset where the owner named the machine. */
   address: string | undefined;
+  /** By way of which the node is reached; unset where it is directly. */
+  proxy: string | undefined;
   secret: () => Promise<Buffer>;
   self: () => string;
 }
@@ -53,13 +57,25 @@ export class PeerLink {
   #instance: string | undefined;
 
   constructor(private readonly options: LinkOptions) {
-    this.pool = new Pool(options.url, {
-      connect: { timeout: CONNECT_MS, keepAlive: true, keepAliveInitialDelay: 15_000 },
+    const { url, proxy } = options;
+    const direct = { timeout: CONNECT_MS, keepAlive: true, keepAliveInitialDelay: 15_000 };
+    const proxied: buildConnector.connector = (_options, done) =>
+      void dial(url, proxy).then(
+        (socket) => done(null, socket),
+        (error: Error) => done(error, null),
+      );
+    this.pool = new Pool(url, {
+      connect: proxy === undefined ? direct : proxied,
       keepAliveTimeout: KEEP_ALIVE_MS,
       // Answers of commands and event streams take as long as they take; whether the node lives is watched elsewhere.
       headersTimeout: 0,
       bodyTimeout: 0,
     });
+  }
+
+  /** A connection of its own to the node, which ends with the signal. */
+  async dial(signal: AbortSignal): Promise<Socket> {
+    return await dial(this.options.url, this.options.proxy, signal);
   }
 
   /** The run of the daemon that was last spoken to. */

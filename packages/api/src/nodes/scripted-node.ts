@@ -84,7 +84,13 @@ export async function node(name: string, key: string) {
 /** A fleet as another node sees it; what becomes of the machines is found at the next look. */
 export function fleetOf(
   machines: Partial<Machine>[],
-  { key = "shared", instance = "me", refreshMs = 0, spaces = [] as string[] } = {},
+  {
+    key = "shared",
+    instance = "me",
+    refreshMs = 0,
+    spaces = [] as string[],
+    proxy = undefined as string | undefined,
+  } = {},
 ) {
   const changes: string[] = [];
   const secret = peerSecret(key);
@@ -101,6 +107,7 @@ export function fleetOf(
     }),
     name: "near",
     url: "http://127.0.0.1:1",
+    proxy,
     secret: () => secret,
     instance,
     status: async () => status,

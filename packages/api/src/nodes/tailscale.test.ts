@@ -78,3 +78,8 @@ it("says what is wrong where Tailscale isn't connected or prints something else"
   expect(() => toMachines(stopped, any)).toThrow('Tailscale is in the state "NeedsLogin"');
   expect(() => toMachines({ error: "x" }, any)).toThrow("no status");
 });
+
+it("says where this machine's Tailscale has no interface of its own", () => {
+  const [self, other] = toMachines({ ...status(peer("laptop", "100.64.0.3")), TUN: false }, any);
+  expect([self?.handsOn, other?.handsOn]).toEqual([true, undefined]);
+});

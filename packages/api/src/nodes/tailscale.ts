@@ -10,6 +10,8 @@ export interface Machine {
   online: boolean;
   /** The address in the tailnet, where that is how the machine was found: nobody else can answer there. */
   address?: string;
+  /** This machine's Tailscale has no interface of its own: what comes for it is handed on from the loopback. */
+  handsOn?: boolean;
 }
 
 const PeerSchema = z.object({
@@ -22,6 +24,7 @@ const PeerSchema = z.object({
 
 const StatusSchema = z.object({
   BackendState: z.string(),
+  TUN: z.boolean().default(true),
   Self: PeerSchema,
   Peer: z.record(z.string(), PeerSchema).nullish(),
 });
@@ -36,7 +39,7 @@ export function toMachines(
 ): Machine[] {
   const parsed = StatusSchema.safeParse(printed);
   if (!parsed.success) throw new Error("it printed no status that is known here");
-  const { BackendState, Self, Peer } = parsed.data;
+  const { BackendState, TUN, Self, Peer } = parsed.data;
   if (BackendState !== "Running") throw new Error(`Tailscale is in the state "${BackendState}"`);
   const names = new Set<string>();
   const toMachine = (peer: z.infer<typeof PeerSchema>, self: boolean): Machine[] => {
@@ -46,7 +49,9 @@ export function toMachines(
     if (address === undefined || name === "" || names.has(name)) return [];
     names.add(name);
     const host = isIPv4(address) ? address : `[${address}]`;
-    return [{ name, url: `http://${host}:${port}`, self, online: self || peer.Online, address }];
+    const url = `http://${host}:${port}`;
+    const handsOn = self && !TUN ? { handsOn: true } : {};
+    return [{ name, url, self, online: self || peer.Online, address, ...handsOn }];
   };
   const wanted = Object.values(Peer ?? {}).filter(
     (peer) =>

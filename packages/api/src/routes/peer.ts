@@ -38,7 +38,8 @@ export const peerRoutes =
       },
       async (request) => {
         const { protocol, node, nonce } = request.body;
-        const at = (request.socket.localAddress ?? "").replace(/^::ffff:/, "");
+        const local = (request.socket.localAddress ?? "").replace(/^::ffff:/, "");
+        const at = fleet.reachedAt(local);
         const answer = await peers.hello({ node, nonce }, at);
         return protocol === PEER_PROTOCOL ? answer : { ...answer, proof: nonce };
       },
