@@ -1,4 +1,4 @@
-// Makes docs/screenshots/*.png anew: each page of the dashboard at a desk's and at a phone's size, of a daemon of its own.
+// Makes docs/screenshots/*.png anew: each page of the dashboard at a desk's and at a phone's size, of daemons of its own.
 // Needs a Docker Engine, the sandbox image, a build (`npm run build`) and chromium (CHROMIUM, or /usr/bin/chromium).
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,19 +11,19 @@ import { chromium } from "playwright-core";
 import { ROOT } from "./setup/sources.mjs";
 
 const OUT = join(ROOT, "docs/screenshots");
-const PORT = "7990";
-const KEY = "screenshots";
-const NAMESPACE = "cs-screenshots";
-const URL = `http://localhost:${PORT}`;
+const KEY = "screenshots-0123456789";
+/** Two daemons at one engine, each with a namespace of its own: to each other they are nodes like any. */
+const NODES = { studio: 7990, attic: 7989 };
+const URL = `http://localhost:${NODES.studio}`;
 const SIZES = { desk: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
 const SPACES = {
   "research-agent": { description: "Reads papers, keeps notes", template: "default" },
   "web-builder": { description: "The landing page", template: "default" },
   "data-pipeline": { description: "Nightly import", template: "offline" },
-  "ci-runner": { template: "readonly" },
+  "ci-runner": { description: "Runs what agents push", template: "readonly", node: "attic" },
 };
 const WORK =
-  "for i in $(seq 40); do timeout 0.$((RANDOM % 6 + 1)) yes > /dev/null; sleep 0.6; done";
+  "for i in $(seq 90); do timeout 0.$((RANDOM % 6 + 1)) yes > /dev/null; sleep 0.6; done";
 const README =
   "# Landing page\n\nRun `npm run dev` and open port 5173.\n\n- [x] Hero\n- [ ] Pricing\n";
 const SERVER = `import { createServer } from "node:http";
@@ -37,7 +37,10 @@ const PAGES = {
   spaces: "/spaces",
   terminal: "/spaces/web-builder/terminal",
   files: "/spaces/web-builder/files?file=/server.mjs",
+  run: "/spaces/web-builder/run",
+  processes: "/spaces/web-builder/processes",
   metrics: "/spaces/web-builder/metrics",
+  "space-audit": "/spaces/web-builder/audit",
   settings: "/spaces/web-builder/settings",
   templates: "/templates/default",
   audit: "/audit",
@@ -46,28 +49,43 @@ const PAGES = {
 };
 
 const folder = mkdtempSync(join(tmpdir(), "clawdspace-screenshots-"));
-const daemon = spawn(process.execPath, [join(ROOT, "packages/api/dist/index.js")], {
-  stdio: "inherit",
-  env: {
-    ...process.env,
-    PORT,
-    API_KEY: KEY,
-    CLAWDSPACE_NAMESPACE: NAMESPACE,
-    CLAWDSPACE_DATA_DIR: join(folder, "data"),
-    CLAWDSPACE_CONFIG_DIR: join(folder, "config"),
-    CLAWDSPACE_METRICS_MS: "1000",
-    LOG_LEVEL: "error",
-  },
-});
+const daemons = Object.entries(NODES).map(([name, port]) => start(name, port));
 try {
   await prepare();
   await takeAll();
 } finally {
-  const gone = once(daemon, "exit");
-  daemon.kill("SIGTERM");
-  await gone;
-  await removeAll();
+  for (const daemon of daemons) {
+    const gone = once(daemon, "exit");
+    daemon.kill("SIGTERM");
+    await gone;
+  }
+  for (const name of Object.keys(NODES)) await removeAll(namespaceOf(name));
   rmSync(folder, { recursive: true, force: true });
+}
+
+function namespaceOf(name) {
+  return `cs-shots-${name}`;
+}
+
+function start(name, port) {
+  return spawn(process.execPath, [join(ROOT, "packages/api/dist/index.js")], {
+    stdio: "inherit",
+    env: {
+      ...process.env,
+      PORT: `${port}`,
+      API_KEY: KEY,
+      CLAWDSPACE_NODE_NAME: name,
+      CLAWDSPACE_NODES: Object.entries(NODES)
+        .map(([each, at]) => `${each}=http://127.0.0.1:${at}`)
+        .join(","),
+      NODES_REFRESH_MS: "2000",
+      CLAWDSPACE_NAMESPACE: namespaceOf(name),
+      CLAWDSPACE_DATA_DIR: join(folder, name, "data"),
+      CLAWDSPACE_CONFIG_DIR: join(folder, name, "config"),
+      CLAWDSPACE_METRICS_MS: "1000",
+      LOG_LEVEL: "error",
+    },
+  });
 }
 
 async function ask(method, path, body) {
@@ -76,9 +94,16 @@ async function ask(method, path, body) {
   if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`);
 }
 
+async function allOnline() {
+  const headers = { authorization: `Bearer ${KEY}` };
+  const answer = await fetch(`${URL}/api/nodes`, { headers }).catch(() => undefined);
+  const { nodes = [] } = (await answer?.json()) ?? {};
+  return nodes.length > 1 && nodes.every(({ status }) => status === "online");
+}
+
 async function prepare() {
   for (let attempt = 0; attempt < 80; attempt++) {
-    if (await fetch(`${URL}/api/health`).catch(() => undefined)) break;
+    if (await allOnline()) break;
     await delay(250);
   }
   for (const [name, options] of Object.entries(SPACES)) {
@@ -122,6 +147,12 @@ async function takeAll() {
         await page.keyboard.type("clear; git --version; python3 --version; ls --color -la\n");
         await delay(1500);
       }
+      if (name === "run") {
+        await page.getByLabel("Command").fill("git --version && uname -sm && nproc");
+        await page.keyboard.press("Enter");
+        await page.getByText(/^exit 0/).waitFor();
+        await delay(500);
+      }
       await take(name);
     }
     await page.goto(`${URL}/spaces?create`);
@@ -132,15 +163,18 @@ async function takeAll() {
       await page.goto(`${URL}/spaces`);
       await delay(1500);
       await take("spaces-dark");
+      await page.keyboard.press("Control+k");
+      await delay(500);
+      await take("palette-dark");
     }
     await context.close();
   }
   await browser.close();
 }
 
-async function removeAll() {
+async function removeAll(namespace) {
   const docker = new Docker();
-  const filters = { label: [`clawdspace.namespace=${NAMESPACE}`] };
+  const filters = { label: [`clawdspace.namespace=${namespace}`] };
   for (const { Id } of await docker.listContainers({ all: true, filters })) {
     await docker.getContainer(Id).remove({ force: true, v: true });
   }
@@ -149,5 +183,5 @@ async function removeAll() {
   const { uninstallNetwork } = await import("../packages/api/dist/network/uninstall.js");
   const { DockerEngine } = await import("../packages/api/dist/engine/docker-engine.js");
   const host = process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock";
-  await uninstallNetwork(new DockerEngine(host), NAMESPACE, "clawdspace:latest");
+  await uninstallNetwork(new DockerEngine(host), namespace, "clawdspace:latest");
 }

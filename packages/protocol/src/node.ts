@@ -38,9 +38,9 @@ export const NodeLoadSchema = z
     memoryFree: z.number().describe("Bytes that no running space is promised"),
     cpusFree: z.number().describe("CPUs that no running space is promised; below 0 where shared"),
     disk: z
-      .object({ total: z.number().describe("Bytes"), free: z.number().describe("Bytes") })
+      .object({ total: z.number(), used: z.number(), free: z.number() })
       .optional()
-      .describe("Of the file system that the daemon keeps its data on"),
+      .describe("Bytes of the file system that the daemon keeps its data on"),
     spaces: z.number().int(),
     drained: z.boolean(),
     runtimes: z.array(z.string()),

@@ -117,7 +117,7 @@ const CHECKS: Record<string, Check> = {
       );
     }
     const online = at("online").length;
-    return ok(others.length === 0 ? "this one alone" : `${online} of ${others.length} others`);
+    return ok(others.length === 0 ? "this one alone" : `${online} of ${others.length} more online`);
   },
 
   GPU: async ({ gpus, cards }) => {

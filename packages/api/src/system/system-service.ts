@@ -12,6 +12,13 @@ interface Gpu {
   gpuMemory?: string;
 }
 
+/** Bytes. */
+interface Disk {
+  total: number;
+  used: number;
+  free: number;
+}
+
 /** What this node is and how full it is. */
 export class SystemService {
   #gpu: { at: number; found: Promise<Gpu> } | undefined;
@@ -67,9 +74,8 @@ export class SystemService {
   }
 
   /** The file system of the daemon's data, in bytes; undefined where that can't be told. */
-  async disk(): Promise<{ total: number; free: number } | undefined> {
-    const disk = await bytesOf(this.dataDir);
-    return disk ? { total: disk.total, free: disk.free } : undefined;
+  async disk(): Promise<Disk | undefined> {
+    return (await bytesOf(this.dataDir)) ?? undefined;
   }
 
   #findGpu(): Promise<Gpu> {
@@ -100,9 +106,7 @@ export async function diskOf(folder: string): Promise<System["disk"]> {
 }
 
 /** In bytes; what only root may write to is neither used nor free. */
-async function bytesOf(
-  folder: string,
-): Promise<{ total: number; used: number; free: number } | null> {
+async function bytesOf(folder: string): Promise<Disk | null> {
   try {
     const { blocks, bfree, bavail, bsize } = await statfs(folder);
     return { total: blocks * bsize, used: (blocks - bfree) * bsize, free: bavail * bsize };

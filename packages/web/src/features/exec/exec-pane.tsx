@@ -87,7 +87,7 @@ export default function ExecPane({ space }: { space: string }) {
         <textarea
           className="input"
           aria-label="Command"
-          placeholder="A command, run by sh in /workspace"
+          placeholder="Any shell command"
           rows={1}
           spellCheck={false}
           value={command}

@@ -49,6 +49,7 @@ export function Chart({ title, times, series, format, steps, atLeast = 1 }: Prop
           {
             ...axis,
             size: 30,
+            space: 72,
             values: (_plot, ticks, _axis, _space, step) =>
               ticks.map((tick) => timeOfDay(tick, step)),
           },

@@ -59,6 +59,7 @@ export default function NodesPage() {
 
 function NodeCard({ node }: { node: Node }) {
   const { capabilities, load } = node;
+  const disk = load?.disk;
   const gpus = load?.gpus.map(({ name }) => name).join(", ");
   const rows: [string, string | undefined][] = [
     ["Latency", node.latencyMs === null ? undefined : `${Math.round(node.latencyMs)} ms`],
@@ -90,13 +91,13 @@ function NodeCard({ node }: { node: Node }) {
           <Meter label="Memory" share={used / capabilities.memory} />
         </div>
       )}
-      {load?.disk && (
+      {disk && (
         <div className="measure">
           <span>Disk</span>
           <span className="num dim">
-            {bytes(load.disk.total - load.disk.free)} of {bytes(load.disk.total)}
+            {bytes(disk.used)} of {bytes(disk.total)}
           </span>
-          <Meter label="Disk" share={1 - load.disk.free / load.disk.total} />
+          <Meter label="Disk" share={disk.used / (disk.used + disk.free)} />
         </div>
       )}
       <dl className="facts">

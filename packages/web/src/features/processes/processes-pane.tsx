@@ -85,13 +85,14 @@ function ProcessRow({ space, process }: { space: string; process: Process }) {
     onSettled: () => client.invalidateQueries({ queryKey: ["processes", space] }),
   });
   const ended = process.status === "exited";
+  const until = process.managed && process.endedAt ? Date.parse(process.endedAt) : now;
   return (
     <tr>
       <td className="num mono pid">{process.pid || "–"}</td>
       <td className="mono command">{textOf(process)}</td>
       <td className="dim kind">{process.managed ? (process.tag ?? process.kind) : "own"}</td>
       <td className="num dim age">
-        {process.startedAt ? span(now - new Date(process.startedAt).getTime()) : "–"}
+        {process.startedAt ? span(until - Date.parse(process.startedAt)) : "–"}
       </td>
       <td className="state">
         <span className={`chip ${ended ? "" : "awake"}`}>
