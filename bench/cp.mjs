@@ -1,5 +1,6 @@
-// `clawdspace cp` beside `docker cp`, both ways, in one run: one file of 1 GiB, and 20,000 small ones. Peak memory is the
-// resident memory of the command line's process, and of the daemon's during the copy.
+// `clawdspace cp` beside `docker cp`, both ways, in one run: one file, and many small ones, each in two sizes, so that it
+// shows whether memory grows with what is copied. Peak memory is the most resident memory of the command line's process, and
+// of the daemon's during the copy.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,7 +9,8 @@ import { join } from "node:path";
 import { startDaemon } from "./daemon.mjs";
 
 const MAIN = join(import.meta.dirname, "../packages/cli/build/package/dist/cli/main.js");
-const FILES = 20_000;
+const MIB = [256, 1024];
+const FILES = [5_000, 20_000];
 const folder = mkdtempSync(join(tmpdir(), "clawdspace-cp-"));
 const daemon = await startDaemon();
 const env = { ...process.env, CLAWDSPACE_SERVER: daemon.url, CLAWDSPACE_KEY: daemon.key };
@@ -42,20 +44,27 @@ const ours = (...args) => run(process.execPath, [MAIN, "cp", "-q", ...args]);
 const theirs = (from, to) => run("docker", ["cp", from, to]);
 const inSpace = (command) => daemon.api("POST", "/spaces/bench/exec", { command });
 
+const makeFile = (path, mib) =>
+  execFileSync("bash", ["-c", `head -c ${mib}M /dev/urandom > "$1"`, "bash", path]);
+
+function makeFiles(path, count) {
+  for (let n = 0; n < count; n++) {
+    const below = join(path, `${Math.floor(n / 200)}`);
+    if (n % 200 === 0) mkdirSync(below, { recursive: true });
+    writeFileSync(join(below, `${n}.txt`), `file ${n}\n`.repeat(20));
+  }
+}
+
 try {
   await daemon.api("POST", "/spaces", { name: "bench", memory: "1g" });
-  execFileSync("bash", ["-c", `head -c 1G /dev/urandom > "$1/big"`, "bash", folder]);
-  mkdirSync(join(folder, "many"));
-  for (let n = 0; n < FILES; n++) {
-    if (n % 200 === 0) mkdirSync(join(folder, "many", `${n / 200}`));
-    writeFileSync(
-      join(folder, "many", `${Math.floor(n / 200)}`, `${n}.txt`),
-      `file ${n}\n`.repeat(20),
-    );
-  }
+  const kinds = [
+    ...MIB.map((size) => [`${size} MiB`, (local) => makeFile(local, size)]),
+    ...FILES.map((count) => [`${count} files`, (local) => makeFiles(local, count)]),
+  ];
   console.log(`${"".padEnd(22)}  docker cp      ours   ratio   CLI peak   daemon peak`);
-  for (const what of ["big", "many"]) {
-    const local = join(folder, what);
+  for (const [what, make] of kinds) {
+    const local = join(folder, "local");
+    make(local);
     const rows = [
       [
         "to the space",
@@ -78,12 +87,11 @@ try {
         `${other.daemon.toFixed(0)} MiB`,
       ];
       console.log(
-        `${`${what === "big" ? "1 GiB" : "20,000 files"} ${way}`.padEnd(28)}${cells.map((cell) => cell.padStart(10)).join("")}`,
+        `${`${what} ${way}`.padEnd(28)}${cells.map((cell) => cell.padStart(10)).join("")}`,
       );
     }
     execFileSync("diff", ["-rq", local, join(folder, "ours")]);
-    rmSync(join(folder, "ours"), { recursive: true });
-    rmSync(join(folder, "raw"), { recursive: true });
+    for (const each of ["local", "ours", "raw"]) rmSync(join(folder, each), { recursive: true });
     await inSpace("rm -rf /workspace/ours /workspace/raw");
   }
 } finally {

@@ -1,5 +1,4 @@
 import type { Readable } from "node:stream";
-import { buffer } from "node:stream/consumers";
 import { ClawdspaceError } from "@clawdspace/protocol";
 import { GuestError } from "../guest/types.js";
 import { named } from "./file-errors.js";
@@ -15,7 +14,14 @@ const DEFAULT_FOLDER_MODE = 0o755;
 
 /** One entry of an archive that is unpacked. */
 export type IncomingEntry = { name: Buffer } & (
-  | { type: "file"; mode: number | undefined; size: number; content: () => Promise<Readable> }
+  | {
+      type: "file";
+      mode: number | undefined;
+      size: number;
+      /** Its bytes, to be asked for once, in either way. */
+      content: () => Promise<Readable>;
+      whole: () => Promise<Buffer>;
+    }
   | { type: "dir"; mode: number | undefined }
   | { type: "symlink"; target: Buffer }
   | { type: "hard link"; to: Buffer }
@@ -66,7 +72,7 @@ class Unpacking {
     if (path.isRoot) return;
     if (entry.type === "device") return this.#skip(path, "is a device, pipe or the like");
     if (entry.type === "file" && entry.size <= SMALL_BYTES) {
-      const data = await buffer(await entry.content());
+      const data = await entry.whole();
       const mode = entry.mode;
       return await this.#beside(path, () => this.#write(path, mode, data));
     }
@@ -112,7 +118,11 @@ class Unpacking {
   async #beside(path: WorkspacePath, task: () => Promise<void>): Promise<void> {
     const key = path.bytes.toString("latin1");
     await this.#running.get(key);
-    while (this.#running.size >= AT_ONCE) await Promise.race(this.#running.values());
+    // The oldest: a race would leave a reaction behind at each one that goes on.
+    for (const oldest of this.#running.values()) {
+      if (this.#running.size < AT_ONCE) break;
+      await oldest;
+    }
     const run = this.#naming(path, task)
       .catch((error: unknown) => {
         this.#failure ??= { error };

@@ -1,8 +1,9 @@
 import { isUtf8 } from "node:buffer";
 import { Readable } from "node:stream";
 import { type Pack, pack } from "tar-stream";
+import { type ReadAheadEntry, readAhead } from "./read-ahead.js";
 import type { TreeEntry } from "./space-files.js";
-import { drained, exactly, quiet } from "./streams.js";
+import { drained, exactly, gathered, quiet } from "./streams.js";
 import { isLeftOut } from "./tree.js";
 
 const BLOCK_BYTES = 512;
@@ -16,7 +17,7 @@ const FIELD = { name: 0, mode: 100, size: 124, mtime: 136, checksum: 148, type: 
 export function packTar(tree: AsyncIterable<TreeEntry>, onLeftOut: () => void): Readable {
   const archive = pack();
   const all = async () => {
-    for await (const entry of tree) {
+    for await (const entry of readAhead(tree)) {
       try {
         await add(archive, entry);
       } catch (error) {
@@ -27,13 +28,17 @@ export function packTar(tree: AsyncIterable<TreeEntry>, onLeftOut: () => void): 
     archive.finalize();
   };
   all().catch((error: Error) => archive.destroy(error));
-  return quiet(Readable.from(archive, { objectMode: false }));
+  return quiet(Readable.from(gathered(archive as AsyncIterable<Buffer>), { objectMode: false }));
 }
 
-async function add(archive: Pack, entry: TreeEntry): Promise<void> {
+async function add(archive: Pack, entry: ReadAheadEntry): Promise<void> {
   const { facts } = entry;
   const common = { mode: facts.mode, mtime: new Date(facts.mtimeMs) };
-  if (facts.type === "file") {
+  const small = await entry.content;
+  if (small) {
+    const name = nameOf(archive, entry.path, "L");
+    await enter(archive, { ...common, name, type: "file" }, small);
+  } else if (facts.type === "file") {
     const { size, stream } = await entry.open();
     const name = nameOf(archive, entry.path, "L");
     const sink = archive.entry({ ...common, name, type: "file", size });
@@ -50,10 +55,12 @@ async function add(archive: Pack, entry: TreeEntry): Promise<void> {
   }
 }
 
-/** Adds an entry without content; awaited, so that what is pushed next comes behind it. */
-const enter = (archive: Pack, header: Parameters<Pack["entry"]>[0]) =>
+/** Adds an entry as a whole; awaited, so that what is pushed next comes behind it. */
+const enter = (archive: Pack, header: Parameters<Pack["entry"]>[0], content?: Buffer) =>
   new Promise<void>((resolve, reject) => {
-    archive.entry(header, (error) => (error ? reject(error) : resolve()));
+    const done = (error?: Error | null) => (error ? reject(error) : resolve());
+    if (content) archive.entry(header, content, done);
+    else archive.entry(header, done);
   });
 
 /**

@@ -49,4 +49,6 @@ export interface TreeEntry {
   readTarget?(): Promise<Buffer>;
   /** A file's size and bytes; works until the next entry is asked for. */
   open(): Promise<{ size: number; stream: Readable }>;
+  /** All of a file that has at most so many bytes, else undefined; works beside those of other entries. */
+  readSmall?(maxBytes: number): Promise<Buffer | undefined>;
 }

@@ -1,8 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { PassThrough, Readable, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { GuestError, type GuestFileWriter, type GuestStat } from "../guest/types.js";
-import { exactly, pour } from "./streams.js";
+import { exactly, gathered, pour } from "./streams.js";
 
 const STAT = { type: "file", size: 0 } as GuestStat;
 
@@ -78,5 +79,18 @@ describe("exactly", () => {
 
   it("fails where there is less", async () => {
     await expect(buffer(exactly(from("ab"), 3))).rejects.toThrow("shorter");
+  });
+});
+
+describe("gathered", () => {
+  it("joins small pieces, passes large ones on, and loses no byte of either", async () => {
+    const sizes = [1, 0, 512, 70_000, 3, 65_536, 30_000, 30_000, 30_000, 200_000, 7];
+    const pieces = sizes.map((size) => randomBytes(size));
+    const got: Uint8Array[] = [];
+    for await (const piece of gathered(Readable.from(pieces))) got.push(piece);
+    expect(Buffer.concat(got).equals(Buffer.concat(pieces))).toBe(true);
+    expect(got.map(({ length }) => length)).toEqual([
+      513, 70_000, 3, 65_536, 60_000, 30_000, 200_000, 7,
+    ]);
   });
 });

@@ -41,6 +41,10 @@ async function* walk(
           const { stat, stream } = await files.read(full, { signal: options.signal });
           return { size: stat.size, stream };
         },
+        readSmall: async (maxBytes) => {
+          const { data, truncated } = await files.readAll(full, { maxBytes });
+          return truncated ? undefined : data;
+        },
       };
       if (facts.type === "dir") yield* walk(files, folder, path, options, depth + 1);
     }

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { ClawdspaceError } from "@clawdspace/protocol";
-import { ArchiveEntries, type ArchiveEntry, contentOf } from "./archive-entries.js";
+import { ArchiveEntries, type ArchiveEntry } from "./archive-entries.js";
 import type { IncomingEntry } from "./incoming.js";
 import { quiet } from "./streams.js";
 
@@ -29,7 +29,12 @@ function toIncoming(entry: ArchiveEntry): IncomingEntry {
     case "file":
     case "contiguous-file": {
       const content = async () => quiet(Readable.from(pieces(entry), { objectMode: false }));
-      return { name, type: "file", mode, size: header.size, content };
+      const whole = async () => {
+        const all: Buffer[] = [];
+        for await (const piece of pieces(entry)) all.push(piece);
+        return Buffer.concat(all);
+      };
+      return { name, type: "file", mode, size: header.size, content, whole };
     }
     case "directory":
       return { name, type: "dir", mode };
@@ -44,7 +49,7 @@ function toIncoming(entry: ArchiveEntry): IncomingEntry {
 
 async function* pieces(entry: ArchiveEntry): AsyncGenerator<Buffer> {
   try {
-    yield* contentOf(entry) as AsyncIterable<Buffer>;
+    yield* entry as AsyncIterable<Buffer>;
   } catch (cause) {
     throw damaged(cause);
   }

@@ -79,7 +79,8 @@ async function toIncoming(zip: ZipFile, entry: Entry): Promise<IncomingEntry> {
     return { name: raw, type: "symlink", target: await buffer(await content()) };
   }
   if (kind !== S_IFREG && kind !== 0) return { name: raw, type: "device" };
-  return { name: raw, type: "file", mode, size: entry.uncompressedSize, content };
+  const whole = async () => await buffer(await content());
+  return { name: raw, type: "file", mode, size: entry.uncompressedSize, content, whole };
 }
 
 /** A content that fails where it is not what was packed. */

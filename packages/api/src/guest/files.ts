@@ -16,13 +16,17 @@ import {
   encodeSymlink,
 } from "./file-codec.js";
 import { readFile } from "./file-read.js";
+import { readWhole, writeWhole } from "./file-whole.js";
 import { writeFile } from "./file-write.js";
+import { WRITE_WINDOW } from "./frames.js";
 import type { GuestLink } from "./link.js";
 import { nothing } from "./payload.js";
 import type { GuestFiles, GuestPath } from "./types.js";
 
 const PAGE = 1_000;
 const LARGEST_PAGE = 4_000;
+/** What is sent of a file without waiting for credit: a quarter of what may be. */
+const LARGEST_AT_ONCE = WRITE_WINDOW / 4;
 /** Trees may be large. */
 const TREE_TIMEOUT_MS = 600_000;
 
@@ -45,18 +49,10 @@ export function guestFiles(link: GuestLink): GuestFiles {
       return ask("list", path, request, decodeListDir);
     },
     read: (path, options = {}) => readFile(link, path, options),
-    readAll: async (path, { maxBytes, signal }) => {
-      const { stat, stream } = await readFile(link, path, {
-        length: maxBytes,
-        ...(signal ? { signal } : {}),
-      });
-      const parts: Buffer[] = [];
-      for await (const part of stream) parts.push(part);
-      const data = Buffer.concat(parts);
-      return { stat, data, truncated: stat.size > data.length && data.length === maxBytes };
-    },
+    readAll: (path, options) => readWhole(link, path, options),
     write: (path, options = {}) => writeFile(link, path, options),
     writeAll: (path, data, options = {}) => {
+      if (data.length <= LARGEST_AT_ONCE) return writeWhole(link, path, data, options);
       const { stream, result } = writeFile(link, path, options);
       stream.end(data);
       return result;

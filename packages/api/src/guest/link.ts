@@ -17,6 +17,19 @@ const HANDSHAKE_MS = 3_000;
 
 /** Begins something on a session and gives what ends it early. */
 type Begin = (session: GuestSession) => () => void;
+
+export interface RequestOptions {
+  /** Asks again after a reattach, where the transport broke. */
+  retry?: boolean;
+  signal?: AbortSignal | undefined;
+  /** How long the answer, or where it is a stream's its first part, may take; null: as long as it takes. */
+  timeoutMs?: number | null;
+  /** What comes before the answer. */
+  stream?: Pick<StreamHandler, "opened" | "data" | "credit">;
+  /** Called when the request was sent, with the stream that it has. */
+  begun?: (session: GuestSession, stream: number) => void;
+}
+
 type Waiter = { ready: (session: GuestSession) => void; failed: (error: GuestError) => void };
 
 /** Keeps one session to the guest: attaches, hands it to those who wait, attaches again where it broke. */
@@ -98,15 +111,14 @@ export class GuestLink {
   }
 
   /**
-   * One request with one answer. Sent before this returns, where a session is there. With retry it is asked again
-   * after a reattach; without, a broken transport is "unavailable" and nobody knows whether it was done. An answer
-   * that can't be decoded ends the connection.
+   * One request with one answer. Sent before this returns, where a session is there. Without retry a broken transport
+   * is "unavailable" and nobody knows whether it was done. An answer that can't be decoded ends the connection.
    */
   request<Answer>(
     what: string,
     payload: Buffer,
     decode: (answer: Buffer) => Answer,
-    options: { retry?: boolean; signal?: AbortSignal | undefined; timeoutMs?: number } = {},
+    options: RequestOptions = {},
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       let cancel = (): void => {};
@@ -120,8 +132,17 @@ export class GuestLink {
         reject(error);
       };
       const abort = (): void => fail(new GuestError("aborted", `${what} was aborted`));
+      const { opened, data, credit } = options.stream ?? {};
       const handler: StreamHandler = {
         what,
+        ...(opened && {
+          opened: (payload: Buffer) => {
+            clearTimeout(timer);
+            opened(payload);
+          },
+        }),
+        ...(data && { data }),
+        ...(credit && { credit }),
         done: (answer) => {
           resolve(decode(answer));
           settle();
@@ -132,13 +153,13 @@ export class GuestLink {
         },
       };
       const attempt = (): void => {
-        cancel = this.withSession((session) => beginStream(session, payload, handler, fail), fail);
+        const begin = (session: GuestSession) =>
+          beginStream(session, payload, handler, fail, (id) => options.begun?.(session, id));
+        cancel = this.withSession(begin, fail);
       };
-      const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs;
-      const timer = setTimeout(
-        () => fail(new GuestError("timeout", `${what}: no answer for ${timeoutMs} ms`)),
-        timeoutMs,
-      );
+      const { timeoutMs = this.#options.requestTimeoutMs } = options;
+      const late = () => fail(new GuestError("timeout", `${what}: no answer for ${timeoutMs} ms`));
+      const timer = timeoutMs === null ? undefined : setTimeout(late, timeoutMs);
       options.signal?.addEventListener("abort", abort);
       if (options.signal?.aborted) abort();
       else attempt();

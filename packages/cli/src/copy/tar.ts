@@ -5,9 +5,17 @@ import { CliError } from "../failure.js";
 /** What a run of `tar` prints on stderr, kept to be told. */
 const MAX_COMPLAINT_BYTES = 4096;
 
-/** Packs `names` of a folder, each ended by a NUL byte, as this machine's tar does: every kind of name, and links, survive. */
-export function pack(folder: string, names: Buffer): { output: Readable; done: Promise<void> } {
-  const args = ["-C", folder, "--null", "--no-recursion", "-T", "-", "-c", "-f", "-"];
+/**
+ * Packs `names` of a folder, each ended by a NUL byte, as this machine's tar does: every kind of name, and links, survive.
+ * @param deep with what is in those that are folders
+ */
+export function pack(
+  folder: string,
+  names: Buffer,
+  { deep }: { deep: boolean },
+): { output: Readable; done: Promise<void> } {
+  const recursion = deep ? "--recursion" : "--no-recursion";
+  const args = ["-C", folder, "--null", recursion, "-T", "-", "-c", "-f", "-"];
   const child = spawn("tar", args, { stdio: ["pipe", "pipe", "pipe"] });
   const done = ending(child);
   done.catch(() => {});

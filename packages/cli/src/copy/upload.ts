@@ -6,6 +6,9 @@ import { CliError } from "../failure.js";
 import type { Progress } from "./progress.js";
 import { pack } from "./tar.js";
 
+/** A file is read in pieces so large that their number costs nothing. */
+const READ_BYTES = 512 * 1024;
+
 export interface CopyOptions {
   resume: boolean;
   progress: Progress;
@@ -58,7 +61,8 @@ async function uploadFile(
   if (resume && (await sizeOf(files, to)) === stats.size) return { entries: 0, skipped: 1 };
   progress.expect(stats.size);
   const mode = (stats.mode & 0o777).toString(8).padStart(3, "0");
-  await files.write(to, progress.count(createReadStream(from)), { mode, signal });
+  const source = createReadStream(from, { highWaterMark: READ_BYTES });
+  await files.write(to, progress.count(source), { mode, signal });
   return { entries: 1, skipped: 0 };
 }
 
@@ -68,20 +72,13 @@ async function uploadFolder(
   to: string,
   { resume, progress, signal }: CopyOptions,
 ): Promise<Copied> {
-  const there = resume ? await sizesBelow(files, to) : new Map<string, number>();
-  const names: Buffer[] = [];
-  let [entries, skipped] = [0, 0];
-  for await (const { path, stats } of walk(from)) {
-    const kept = stats.isFile() && there.get(path.toString("latin1")) === stats.size;
-    if (kept) skipped += 1;
-    else {
-      names.push(Buffer.from("./"), path, Buffer.from([0]));
-      entries += 1;
-    }
-  }
+  const { names, skipped } = resume
+    ? await missing(from, await sizesBelow(files, to))
+    : { names: await namesIn(from), skipped: 0 };
   await files.mkdir(to);
-  if (entries === 0) return { entries, skipped };
-  const archive = pack(from, Buffer.concat(names));
+  if (names.length === 0) return { entries: 0, skipped };
+  const listed = Buffer.concat(names.flatMap((name) => [HERE, name, NUL]));
+  const archive = pack(from, listed, { deep: !resume });
   const [answer] = await Promise.all([
     files.uploadArchive(to, progress.count(archive.output), { signal }),
     archive.done,
@@ -93,6 +90,21 @@ async function uploadFolder(
     process.stderr.write(`clawdspace: ${path} was left out: ${reason}\n`);
   }
   return { entries: answer.entries, skipped };
+}
+
+const [HERE, NUL] = [Buffer.from("./"), Buffer.from([0])];
+
+const namesIn = (folder: string) => readdir(Buffer.from(folder), { encoding: "buffer" });
+
+/** What is below a folder, but for the files that are `there` with their size. */
+async function missing(folder: string, there: Map<string, number>) {
+  const names: Buffer[] = [];
+  let skipped = 0;
+  for await (const { path, stats } of walk(folder)) {
+    if (stats.isFile() && there.get(path.toString("latin1")) === stats.size) skipped += 1;
+    else names.push(path);
+  }
+  return { names, skipped };
 }
 
 /** Everything below a folder, by its names' bytes, folders before what is in them; links are not followed. */
