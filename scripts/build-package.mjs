@@ -69,7 +69,8 @@ async function bundleCli() {
     minifyWhitespace: true,
   });
   const main = join(OUT, "dist/cli/main.js");
-  writeFileSync(main, `#!/usr/bin/env node\n${readFileSync(main, "utf8")}`, { mode: 0o755 });
+  // Without "--" Node 20 takes an --env-file of ours for its own, wherever it stands.
+  writeFileSync(main, `#!/usr/bin/env -S node --\n${readFileSync(main, "utf8")}`, { mode: 0o755 });
 }
 
 async function bundleClient() {

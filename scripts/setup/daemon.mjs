@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { DAEMON } from "./build.mjs";
+import { SetupError } from "./setup-error.mjs";
 
 const DEFAULT_PORT = 7777;
 
@@ -36,10 +37,13 @@ export function keyOrigin(env = process.env) {
 }
 
 /**
- * Runs the daemon in this process: a signal reaches it once, and its exit code is ours.
+ * Runs the daemon in this process: a signal reaches it once, and its exit code is ours. Throws `SetupError` where it can't
+ * begin to serve.
  * @param {string} engine the address it is to use
  */
 export async function runDaemon(engine) {
   process.env.DOCKER_HOST = engine;
-  await import(pathToFileURL(DAEMON).href);
+  await import(pathToFileURL(DAEMON).href).catch((cause) => {
+    throw new SetupError(cause.message, { cause });
+  });
 }

@@ -63,6 +63,11 @@ describe("exec", () => {
     expect(await cli.ok("exec", "dev", left)).toBe("gone\n");
   });
 
+  it("ends a shell whose input has ended", async () => {
+    expect((await cli.run(["shell", "dev"])).code).toBe(0);
+    expect((await cli.run(["shell", "dev"], { input: "exit 3\n" })).code).toBe(3);
+  });
+
   it("leaves a process behind with -d, for ps, logs and kill", async () => {
     const started = await cli.ok(
       "exec",
@@ -92,13 +97,23 @@ it("speaks JSON on stdout alone, and says what fails with a hint and the right c
   expect((await cli.json("stats")).stats).toMatchObject([{ name: "dev" }]);
   expect(await cli.json("system")).toHaveProperty("docker.version");
   const failures: [string[], number, RegExp][] = [
-    [["exec", "nope", "true"], 1, /no space.*nope/i],
+    [["exec", "nope", "true"], 1, /no space "nope"\.\n.*`clawdspace list`/],
     [["lst"], 2, /unknown command 'lst'/],
     [["create"], 2, /missing required argument/],
     [["create", "dev"], 1, /a space "dev" already/],
     [["create", "x", "--cpus", "many"], 2, /--cpus takes a number, and got "many"/],
     [["destroy", "dev"], 2, /Use -f/],
     [["cp", "a", "b"], 2, /One of the two must be in a space/],
+    [["cp", "dev:/f", "no/folder/f"], 1, /no \/f in the space/],
+    [["cp", "dev:/etc", "x"], 1, /no \/etc in the space/],
+    [["put", "dev:/f", "no-file"], 1, /There is no no-file here/],
+    [["create", "x", "--env-file", "no-file"], 1, /There is no no-file here/],
+    [["create", "x", "--template", "nope"], 1, /`clawdspace templates list`/],
+    [["exec", "dev", "--timeout", "soon", "--", "true"], 2, /takes a duration/],
+    [["audit", "--since", "yesterday"], 1, /must be an ISO date/],
+    [["list", "-S", "http://127.0.0.1:99999"], 2, /is no address/],
+    [["list", "-S", "nowhere"], 2, /no server "nowhere"/],
+    [["list", "-o", "yaml"], 2, /Allowed choices are text, json/],
   ];
   for (const [args, code, message] of failures) {
     const failed = await cli.run(args);
@@ -117,6 +132,8 @@ it("speaks JSON on stdout alone, and says what fails with a hint and the right c
     code: 1,
     stderr: expect.stringMatching(/127\.0\.0\.1:9.*\n.*clawdspace up/),
   });
+  const wrong = { CLAWDSPACE_SERVER: "ftp://x" };
+  expect(await cli.run(["list"], { env: wrong })).toMatchObject({ code: 2, stdout: "" });
   const colours = await cli.run(["list"], { env: { NO_COLOR: "1" } });
   expect(colours.stdout).not.toContain("\x1b");
 });

@@ -78,7 +78,7 @@ export class Cli {
     args: string[],
     options: { input?: string | Buffer; env?: Record<string, string>; cwd?: string } = {},
   ): Promise<Ran> {
-    const child = spawn(process.execPath, [this.main, ...args], {
+    const child = spawn(this.main, args, {
       env: { ...this.env, ...options.env },
       cwd: options.cwd ?? this.home,
       stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],

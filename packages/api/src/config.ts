@@ -179,7 +179,11 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
   const parsed = EnvironmentSchema.safeParse(set);
   if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    const faults = parsed.error.issues.map(({ path, message }) => {
+      const name = path.join(".");
+      // Secrets are text of any kind, and so never at fault for what they hold.
+      return `${name}: ${message.replace("received NaN", `received "${environment[name]}"`)}`;
+    });
     throw new Error(`The environment can't be used. ${faults.join("; ")}`);
   }
   const env = parsed.data;

@@ -25,6 +25,12 @@ interface KnownError {
   issues?: { path: string; message: string; line?: number }[];
 }
 
+/** What the daemon tells those who call it by HTTP, as it is done here. */
+const HERE: [RegExp, string][] = [
+  [/ GET \/api\/spaces lists them\.$/, "`clawdspace list` lists them."],
+  [/ GET \/api\/templates lists them\.$/, "`clawdspace templates list` lists them."],
+];
+
 const HINTS: Record<string, string> = {
   unauthorized:
     "Set CLAWDSPACE_KEY, pipe the key to --key-stdin, or keep it with `clawdspace config set-key`.",
@@ -45,17 +51,22 @@ export function describe(error: unknown): {
     return { message: error.message, code, exitCode: error.exitCode, ...(hint ? { hint } : {}) };
   }
   if (error instanceof Error && error.name === "ClawdspaceError") {
-    const { code, message, issues } = error as unknown as KnownError;
+    const { code, message: told, issues } = error as unknown as KnownError;
+    const [asRequest, instead] = HERE.find(([pattern]) => pattern.test(told)) ?? [];
+    const message = asRequest ? told.replace(asRequest, "") : told;
     const lines = (issues ?? []).filter(({ line }) => line !== undefined);
     const where = lines.map(({ line, path, message: text }) => `\n  line ${line}: ${path} ${text}`);
-    const hint = HINTS[code];
+    const hint = instead ?? HINTS[code];
     const exitCode = code === "timed_out" ? EXIT.timedOut : EXIT.failure;
     return { message: message + where.join(""), code, exitCode, ...(hint ? { hint } : {}) };
   }
   if (error instanceof Error && error.name === "AbortError") {
     return { message: "Interrupted", code: "interrupted", exitCode: EXIT.interrupted };
   }
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const { code, message, path } = (error ?? {}) as Partial<Record<string, unknown>>;
+  if (code === "ENOENT" && typeof path === "string") {
+    return { message: `There is no ${path} here.`, code: "failed", exitCode: EXIT.failure };
+  }
   return {
     message: typeof message === "string" ? message : String(error),
     code: typeof code === "string" ? code : "failed",

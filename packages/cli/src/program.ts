@@ -31,7 +31,7 @@ export function createProgram(
   for (const spec of commands) {
     const words = spec.name.split(" ");
     const last = words.pop() ?? "";
-    const parent = parentOf(parents, words);
+    const parent = parentOf(parents, words, commands);
     const command = parent.command(last, { hidden: spec.hidden === true });
     parents.set(spec.name, command);
     if (words.length === 0 && spec.group !== "") command.helpGroup(`${spec.group}:`);
@@ -52,12 +52,23 @@ export function createProgram(
 
 type LooseRun = (context: Context, args: unknown[], options: unknown) => ReturnType<Run>;
 
-function parentOf(parents: Map<string, Command>, words: string[]): Command {
+/** What stands before a command's last word: a command that tells of those below it. */
+function parentOf(
+  parents: Map<string, Command>,
+  words: string[],
+  commands: CommandSpec[],
+): Command {
   const path = words.join(" ");
   const known = parents.get(path);
   if (known) return known;
-  const command = parentOf(parents, words.slice(0, -1)).command(words.at(-1) ?? "");
-  command.description(`${path} commands`).action(() => command.help());
+  const below = commands.filter(({ name }) => name.startsWith(`${path} `));
+  const names = below.map(({ name }) => name.slice(path.length + 1)).join(", ");
+  const command = parentOf(parents, words.slice(0, -1), commands)
+    .command(words.at(-1) ?? "")
+    .summary(names)
+    .description(`${path}: ${names}`)
+    .helpGroup(`${below[0]?.group ?? ""}:`)
+    .action(() => command.help());
   parents.set(path, command);
   return command;
 }

@@ -35,6 +35,13 @@ export function toUrl(text: string): string | undefined {
   return undefined;
 }
 
+/** As `toUrl`. Throws a usage error for what is no address. */
+export function toAddress(text: string): string {
+  const url = toUrl(text);
+  if (url !== undefined && URL.canParse(url)) return url;
+  throw usageError(`"${text}" is no address.`, "Write it as http://host:7777 or host:7777.");
+}
+
 /** Which servers this user has, and with which keys; reads the environment and files, asks nobody. */
 export class Servers {
   readonly #files: ReturnType<typeof paths>;
@@ -56,7 +63,7 @@ export class Servers {
     if (server !== undefined) return this.named(server) ?? this.#unknown(server);
     const name = profile ?? this.environment.CLAWDSPACE_PROFILE ?? this.#config.current;
     const url = this.environment.CLAWDSPACE_SERVER ?? this.environment.CLAWDSPACE_URL;
-    if (profile === undefined && url) return this.#at(toUrl(url) ?? url, url);
+    if (profile === undefined && url) return this.#at(toAddress(url), url);
     if (name !== undefined) return this.#profile(name) ?? this.#unknown(name);
     return this.#profile("default") ?? this.#at(this.#ownUrl(), "default");
   }
@@ -72,8 +79,7 @@ export class Servers {
   named(name: string): Server | undefined {
     const profile = this.#profile(name);
     if (profile) return profile;
-    const url = toUrl(name);
-    return url === undefined ? undefined : this.#at(url, name);
+    return toUrl(name) === undefined ? undefined : this.#at(toAddress(name), name);
   }
 
   /** A node that a server told of: reached with the key of its own profile, or else with that server's. */

@@ -90,6 +90,18 @@ describe.each(["node:http", "fetch"])("requests by %s", (way) => {
     expect(error.message).toMatch(/ECONNREFUSED.*Is the daemon running there/);
   });
 
+  it("tell why what they were to carry could not be read, and blame no server", async () => {
+    handle = (request, response) => request.resume().on("end", () => json(response, {}));
+    const body = async function* () {
+      yield new Uint8Array(3);
+      throw Object.assign(new Error("no such file"), { code: "ENOENT" });
+    };
+    const writing = new Clawdspace({ baseUrl: client.baseUrl })
+      .space("dev")
+      .files.write("/f", body());
+    await expect(writing).rejects.toMatchObject({ code: "ENOENT", message: "no such file" });
+  });
+
   it("end after the time-out, and with the caller's signal for the caller's reason", async () => {
     handle = () => {};
     const options = { baseUrl: client.baseUrl, timeoutMs: 50 };

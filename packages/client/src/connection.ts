@@ -7,7 +7,7 @@ import {
 } from "@clawdspace/protocol";
 import { jsonLines } from "./lines.js";
 import type { Socket, SocketFactory } from "./socket.js";
-import type { Body, Transport, TransportAnswer } from "./transport.js";
+import { type Body, BodyFailure, type Transport, type TransportAnswer } from "./transport.js";
 
 /** What checks an answer: a schema of the protocol. */
 export interface Schema<T> {
@@ -147,6 +147,7 @@ export class Connection {
   failure(error: unknown, signal?: AbortSignal): unknown {
     if (signal?.aborted) return signal.reason;
     if (error instanceof ClawdspaceError) return error;
+    if (error instanceof BodyFailure) return error.cause;
     return new ClawdspaceError(
       "unreachable",
       `No answer from ${this.options.baseUrl} (${reasonOf(error)}). Is the daemon running there, and is this its address?`,

@@ -1,6 +1,11 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
-import type { Transport, TransportAnswer, TransportRequest } from "./transport.js";
+import {
+  BodyFailure,
+  type Transport,
+  type TransportAnswer,
+  type TransportRequest,
+} from "./transport.js";
 
 const KEEP_ALIVE = { keepAlive: true };
 
@@ -36,7 +41,7 @@ export function httpTransport(): Transport {
       }
       const source = Readable.from(body, { objectMode: false });
       source.once("error", (error) => {
-        reject(error);
+        reject(new BodyFailure("The body could not be read", { cause: error }));
         request.destroy(error);
       });
       request.once("close", () => source.destroy());

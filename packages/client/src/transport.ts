@@ -7,6 +7,11 @@ export type Body =
   | ReadableStream<Uint8Array>
   | AsyncIterable<Uint8Array>;
 
+/** Says that what a request was to carry could not be read; why is its cause. */
+export class BodyFailure extends Error {
+  override readonly name = "BodyFailure";
+}
+
 export interface TransportRequest {
   method: string;
   url: string;

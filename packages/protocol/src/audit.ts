@@ -28,7 +28,9 @@ export const AuditEventSchema = z
 export type AuditEvent = z.infer<typeof AuditEventSchema>;
 
 const time = z
-  .union([z.iso.datetime({ offset: true }), z.iso.date()])
+  .union([z.iso.datetime({ offset: true }), z.iso.date()], {
+    error: 'must be an ISO date or time, such as "2026-11-28" or "2026-11-28T09:30:00Z"',
+  })
   .transform((text) => new Date(text));
 
 export const DEFAULT_AUDIT_LIMIT = 200;

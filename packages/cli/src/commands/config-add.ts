@@ -1,14 +1,10 @@
 import { paths, readConfigFile, writeConfigFile } from "../config-file.js";
 import type { Context } from "../context.js";
-import { usageError } from "../failure.js";
-import { toUrl } from "../servers.js";
+import { toAddress } from "../servers.js";
 
 export async function run(context: Context, [name, text]: [string, string]): Promise<undefined> {
   const { out } = context;
-  const url = toUrl(text);
-  if (url === undefined || !URL.canParse(url)) {
-    throw usageError(`"${text}" is no address.`, "Write it as http://host:7777 or host:7777.");
-  }
+  const url = toAddress(text);
   const file = paths(context.environment).config;
   const config = readConfigFile(file);
   const key = context.pipedKey ?? config.profiles[name]?.key;

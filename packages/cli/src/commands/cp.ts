@@ -1,3 +1,4 @@
+import { setFlagsFromString } from "node:v8";
 import { toPlace } from "../args.js";
 import type { Context } from "../context.js";
 import { download } from "../copy/download.js";
@@ -5,6 +6,8 @@ import { Progress } from "../copy/progress.js";
 import { upload } from "../copy/upload.js";
 import { usageError } from "../failure.js";
 import { formatBytes } from "../output.js";
+
+const FLAGS = ["--semi-space-growth-factor=1", "--heap-growing-percent=50"];
 
 export async function run(
   context: Context,
@@ -19,6 +22,8 @@ export async function run(
       "Write NAME:PATH for the one in the space, and ./a:b for a local name with a colon.",
     );
   }
+  // What goes through is garbage at once: V8 would let it grow before it looks.
+  for (const flag of FLAGS) setFlagsFromString(flag);
   const progress = new Progress(out, quiet !== true);
   const options = { resume: resume === true, progress, signal: context.signal };
   try {

@@ -10,9 +10,12 @@ export async function run(
   out.result(list, () =>
     out.table(
       ["NAME", "STATUS", "LATENCY", "GPU", "URL"],
-      list.nodes.map(({ name, status, latencyMs, capabilities, url }) => [
+      list.nodes.map(({ name, status, load, latencyMs, capabilities, url }) => [
         name,
-        out.paint(status === "online" ? "green" : "red", status),
+        out.paint(
+          status === "online" ? "green" : "red",
+          load?.drained ? `${status}, drained` : status,
+        ),
         typeof latencyMs === "number" ? `${Math.round(latencyMs)} ms` : "",
         capabilities?.gpu ? (capabilities.gpuName ?? "yes") : "",
         url,

@@ -8,6 +8,8 @@ const TIDY =
   "\x1b[?1049l\x1b[?25h\x1b[?1l\x1b>\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[0m\r\n";
 /** Beyond it, what is typed or pasted waits. */
 const MAX_UNSENT_BYTES = 1024 ** 2;
+const END_OF_INPUT = "\x04";
+const END_AGAIN_MS = 500;
 
 export async function run(
   context: Context,
@@ -38,7 +40,12 @@ export async function run(
     if (typed.leave) leave();
     holdInput(terminal);
   });
-  stdin.on("end", () => terminal.write("\x04"));
+  let ending: NodeJS.Timeout | undefined;
+  stdin.on("end", () => {
+    terminal.write(END_OF_INPUT);
+    // A shell that is about to begin throws away what was typed before.
+    ending = setInterval(() => terminal.write(END_OF_INPUT), END_AGAIN_MS);
+  });
   stdout.on("resize", resize);
   context.signal.addEventListener("abort", leave);
   if (raw) stdin.setRawMode(true);
@@ -56,6 +63,7 @@ export async function run(
         : "A terminal with --session outlives its connection.",
     });
   } finally {
+    clearInterval(ending);
     if (raw) stdin.setRawMode(false);
     stdout.off("resize", resize);
     stdin.pause();

@@ -27,6 +27,10 @@ export async function download(
   const place = inside ? join(to, name || "workspace") : to;
   if (source === "dir") return await downloadFolder(files, from, place, options);
   if (to.endsWith("/") && !local) throw new CliError(`There is no folder ${to} here.`);
+  const folder = dirname(to);
+  if (!(await stat(folder).catch(() => undefined))?.isDirectory()) {
+    throw new CliError(`There is no folder ${folder} here.`, { hint: `mkdir -p ${folder}` });
+  }
   return await downloadFile(files, from, place, options);
 }
 
