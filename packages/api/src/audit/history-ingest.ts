@@ -8,7 +8,8 @@ import { HistoryReader } from "./history-reader.js";
 import { HistoryState } from "./history-state.js";
 import type { Recorder } from "./recorder.js";
 
-const AT_ONCE = 8;
+/** Few: commands that run in the spaces meanwhile wait behind these. */
+const AT_ONCE = 3;
 /** A space that falls asleep while it is asked answers when it wakes; the round goes on without it. */
 const ASK_MS = 3000;
 

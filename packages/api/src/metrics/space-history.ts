@@ -1,4 +1,4 @@
-import { setImmediate as immediate } from "node:timers/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import type { MetricsPoint } from "@clawdspace/protocol";
 import type { ContainerStats } from "../engine/engine.js";
 import type { SpaceRegistry } from "../spaces/registry.js";
@@ -7,8 +7,8 @@ import type { Sampler } from "../system/sampler.js";
 import { Series } from "./series.js";
 
 const KEPT_MS = 3600_000;
-/** Samples that are taken before other work gets its turn. */
-const AT_ONCE = 10;
+/** How long other work has its turn after each sample, which takes half of that. */
+const BREATH_MS = 1;
 
 /** What a rate is made of, in the order of a point's values. */
 const RATES = ["networkRxBytes", "networkTxBytes", "blockReadBytes", "blockWriteBytes"] as const;
@@ -63,9 +63,9 @@ export class SpaceHistory {
     this.#busy = true;
     try {
       const running = this.registry.known().filter(({ state }) => state === "running");
-      for (let at = 0; at < running.length; at += AT_ONCE) {
-        await Promise.all(running.slice(at, at + AT_ONCE).map((entry) => this.#take(entry)));
-        await immediate();
+      for (const entry of running) {
+        await this.#take(entry);
+        await delay(BREATH_MS);
       }
     } finally {
       this.#busy = false;
