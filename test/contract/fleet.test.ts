@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import WebSocket from "ws";
@@ -15,7 +17,10 @@ let viewer: string;
 beforeAll(async () => {
   const [a, b, dead] = [await freePort(), await freePort(), await freePort()];
   const nodes = `a=http://127.0.0.1:${a},b=http://127.0.0.1:${b},dead=http://127.0.0.1:${dead}`;
-  const env = { API_KEY: key, CLAWDSPACE_NODES: nodes, NODES_REFRESH_MS: "2000" };
+  const env = {
+    ...{ API_KEY: key, CLAWDSPACE_NODES: nodes, NODES_REFRESH_MS: "2000" },
+    CLAWDSPACE_PREVIEW_DOMAIN: "preview.test",
+  };
   [near, far] = await Promise.all([
     startDaemon({ ...env, PORT: `${a}` }),
     startDaemon({ ...env, PORT: `${b}` }),
@@ -40,6 +45,14 @@ const states = async (daemon: Daemon) =>
     .sort();
 
 const as = (secret: string) => ({ headers: { authorization: `Bearer ${secret}` } });
+
+/** Asks the near node as a browser does for a page of the host of a link. */
+async function visit(link: string, path: string, headers: Record<string, string> = {}) {
+  const { host } = new URL(link);
+  const asked = request(`${near.url}${path}`, { headers: { ...headers, host } }).end();
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  return { status: answer.statusCode, headers: answer.headers, text: await text(answer) };
+}
 
 describe("one door", () => {
   it("lists the nodes, the one that answers first", async () => {
@@ -164,9 +177,33 @@ describe("one door", () => {
     expect((await near.json("POST", "/api/spaces/there/ports/3000/wait", {})).status).toBe(200);
     const page = await near.request("GET", "/api/spaces/there/proxy/3000/x?node=b&key=mine");
     expect([page.status, await page.text()]).toEqual([200, "page\n"]);
-    const link = (await near.json("POST", "/api/spaces/there/ports/3000/link", {})).body;
+    const wanted = { via: "path" };
+    const link = (await near.json("POST", "/api/spaces/there/ports/3000/link", wanted)).body;
     expect(link.url).toContain(near.url);
     expect(await (await fetch(`${link.url}x`)).text()).toBe("page\n");
+  });
+
+  it("opens previews there by hosts of their own", async () => {
+    await far.space("Over_There");
+    const serve =
+      "mkdir -p /tmp/w && echo page > /tmp/w/x && cd /tmp/w && python3 -m http.server 3000";
+    await near.json("POST", "/api/spaces/Over_There/processes", { command: serve });
+    for (const name of ["there", "Over_There"]) {
+      const path = `/api/spaces/${name}/ports/3000`;
+      expect((await near.json("POST", `${path}/wait`, {})).status).toBe(200);
+      const { url } = (await near.json("POST", `${path}/link`, { via: "host" })).body;
+      expect(url).toMatch(/^http:\/\/3000-[-a-z0-9]+\.preview\.test:\d+\/\?/);
+      const closed = await visit(url, "/x");
+      expect(closed.status).toBe(403);
+      const opened = await visit(url, `/x${new URL(url).search}`);
+      const [cookie = ""] = opened.headers["set-cookie"] ?? [];
+      expect([opened.status, opened.headers.location]).toEqual([303, "/x"]);
+      const page = await visit(url, "/x?node=b", { cookie: cookie.split(";")[0] ?? "" });
+      expect([page.status, page.text]).toEqual([200, "page\n"]);
+    }
+    expect((await near.json("DELETE", "/api/spaces/Over_There?removeVolume=true")).status).toBe(
+      200,
+    );
   });
 
   it("says where two spaces of one name are, and takes the one that is named", async () => {

@@ -19,6 +19,7 @@ import { forwardToNodes, readNode } from "./http/forwarding.js";
 import { acceptJson } from "./http/json-body.js";
 import { measureRequests } from "./http/metrics.js";
 import { logRequests } from "./http/request-log.js";
+import { PREVIEW_HOST_ROUTE } from "./ports/preview-host.js";
 import { auditRoutes } from "./routes/audit.js";
 import { dashboardRoutes } from "./routes/dashboard.js";
 import { doctorRoutes } from "./routes/doctor.js";
@@ -38,7 +39,7 @@ import { moveRoutes, peerMoveRoutes } from "./routes/moves.js";
 import { nodeRoutes } from "./routes/nodes.js";
 import { peerRoutes, peerStatusRoutes } from "./routes/peer.js";
 import { portRoutes } from "./routes/ports.js";
-import { PREVIEW_HOST_ROUTE, previewRoutes } from "./routes/previews.js";
+import { previewRoutes } from "./routes/previews.js";
 import { processRoutes } from "./routes/processes.js";
 import { proxyRoutes } from "./routes/proxy.js";
 import { sessionRoutes } from "./routes/session.js";
@@ -116,9 +117,9 @@ export async function buildApp(
     services.sessions,
     services.peers,
   );
-  const { fleet, whereabouts, forwarder, keys } = services;
+  const { fleet, whereabouts, forwarder, keys, previews } = services;
   const isKey = (text: string) => keys.verify(text) !== undefined;
-  const forwarding = { fleet, whereabouts, forwarder, isKey };
+  const forwarding = { fleet, whereabouts, forwarder, previews, isKey };
   app.addHook("preClose", async () => forwarder.close());
   await app.register(async (open) => {
     readNode(open);

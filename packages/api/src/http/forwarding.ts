@@ -9,6 +9,8 @@ import {
 } from "../nodes/node-forwarder.js";
 import type { Peer } from "../nodes/peer.js";
 import type { Whereabouts } from "../nodes/whereabouts.js";
+import { PREVIEW_HOST_ROUTE } from "../ports/preview-host.js";
+import type { Previews } from "../ports/previews.js";
 import { pairs } from "../ports/request-headers.js";
 import { SESSION_COOKIE } from "./auth.js";
 import { disconnectSignal } from "./disconnect.js";
@@ -35,6 +37,7 @@ interface Parts {
   fleet: Fleet;
   whereabouts: Whereabouts;
   forwarder: NodeForwarder;
+  previews: Pick<Previews, "hostTarget" | "spaceOf">;
   isKey: (text: string) => boolean;
 }
 
@@ -87,8 +90,10 @@ export function forwardToNodes(app: FastifyInstance, parts: Parts): void {
   });
 }
 
-function targetOf(request: FastifyRequest, { fleet, whereabouts }: Parts) {
+function targetOf(request: FastifyRequest, parts: Parts) {
+  const { fleet, whereabouts } = parts;
   const { url = "" } = request.routeOptions;
+  if (url === PREVIEW_HOST_ROUTE) return byHost(request.headers.host, parts);
   if (OWN.test(url)) return undefined;
   if (request.node !== undefined) {
     if (NodeNameSchema.safeParse(request.node).success) return fleet.wanted(request.node);
@@ -97,6 +102,15 @@ function targetOf(request: FastifyRequest, { fleet, whereabouts }: Parts) {
   const { name } = request.params as { name?: string };
   if (name === undefined || !url.startsWith(SPACE)) return undefined;
   return whereabouts.locate(name);
+}
+
+/** The node that has the space of a preview's own host, unless this one has one of that name. */
+async function byHost(host: string | undefined, { previews, whereabouts }: Parts) {
+  const target = previews.hostTarget(host);
+  if (target === undefined || target === "none") return undefined;
+  const { hostPart } = target;
+  const name = (await previews.spaceOf(hostPart)) ?? whereabouts.namedAs(hostPart);
+  return name === undefined || whereabouts.isHere(name) ? undefined : whereabouts.locate(name);
 }
 
 async function forward(
@@ -154,7 +168,7 @@ function toPath(request: FastifyRequest, isKey: Parts["isKey"]): string {
   const { url = "" } = request.routeOptions;
   const { name } = request.params as { name?: string };
   const [path = "", ...rest] = request.originalUrl.split("?");
-  const foreign = FOREIGN_QUERY.test(url);
+  const foreign = FOREIGN_QUERY.test(url) || url === PREVIEW_HOST_ROUTE;
   const query = rest
     .join("?")
     .split("&")

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { ClawdspaceError } from "@clawdspace/protocol";
+import { toHostPart } from "../ports/preview-host.js";
 import type { SpaceRegistry } from "../spaces/registry.js";
 import type { Fleet } from "./fleet.js";
 import { type Peer, unreachable } from "./peer.js";
@@ -9,6 +10,8 @@ const LOOKUP_MS = 3000;
 
 /** Knows on which node each space is. */
 export class Whereabouts {
+  readonly #namedAs = new Map<string, string>();
+
   constructor(
     private readonly fleet: Fleet,
     private readonly registry: Pick<SpaceRegistry, "peek">,
@@ -29,6 +32,17 @@ export class Whereabouts {
   /** Whether this node has it, in memory as it is now. */
   isHere(name: string): boolean {
     return this.registry.peek(name) !== undefined;
+  }
+
+  /** The name of a space that another node is known to have, by the part of a host name that stands for it. */
+  namedAs(hostPart: string): string | undefined {
+    const known = this.#namedAs.get(hostPart);
+    if (known !== undefined && this.fleet.holders(known).length > 0) return known;
+    this.#namedAs.delete(hostPart);
+    const names = this.fleet.peers().flatMap(({ status }) => status?.spaces ?? []);
+    const name = names.find((each) => toHostPart(each) === hostPart);
+    if (name !== undefined) this.#namedAs.set(hostPart, name);
+    return name;
   }
 
   /** As `locate`, by what the other nodes say now, where they do so in time. */

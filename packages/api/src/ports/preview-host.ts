@@ -1,5 +1,8 @@
 import { createHash } from "node:crypto";
 
+/** What `rewriteUrl` makes of every request to a preview's own host, so that no other route can answer it. */
+export const PREVIEW_HOST_ROUTE = "/.preview";
+
 /** Of a DNS label's 63 characters, those left beside a port and its hyphen. */
 const PLAIN_LENGTH = 57;
 const PLAIN = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;

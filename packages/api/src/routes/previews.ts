@@ -2,15 +2,13 @@ import { ClawdspaceError, SpaceParamsSchema } from "@clawdspace/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
+import { PREVIEW_HOST_ROUTE } from "../ports/preview-host.js";
 import { previewPage } from "../ports/preview-page.js";
 import { type Permit, pathPrefix } from "../ports/previews.js";
 import { sameOriginHeaders } from "../ports/response-headers.js";
 import { TOKEN_PARAMETER, withoutSecrets } from "../ports/secrets.js";
 import type { Services } from "../services.js";
 import { carrier, isKeyOf, isVisit, redirect, restOf, routeAny } from "./carry.js";
-
-/** What `rewriteUrl` makes of every request to a preview's own host, so that no other route can answer it. */
-export const PREVIEW_HOST_ROUTE = "/.preview";
 
 const VISIT_COOKIE = "clawdspace_preview";
 
