@@ -36,16 +36,28 @@ const LEFT_OUT = [
 ];
 const TAGS = ["ts_include_cli", ...LEFT_OUT.map((feature) => `ts_omit_${feature}`)].join();
 const BUILD_MS = 9 * 60_000;
+const FETCH_MS = 3 * 60_000;
 
-/** Where Go is, or why what it builds can't be had here. */
+/** Where Go is, or why what it is to build can't be had here. */
 export async function findGo(): Promise<{ go: string } | { missing: string }> {
   const wanted = /^go (\S+)$/m.exec(readFileSync(join(MODULE, "go.mod"), "utf8"))?.[1] ?? "";
   for (const go of ["go", "/usr/local/go/bin/go"]) {
     const { stdout } = await run(go, ["version"], { env: goEnv() }).catch(() => ({ stdout: "" }));
     const version = /\bgo(\d+\.\d+(?:\.\d+)?)/.exec(stdout)?.[1];
-    if (version && version.localeCompare(wanted, "en", { numeric: true }) >= 0) return { go };
+    if (version && version.localeCompare(wanted, "en", { numeric: true }) >= 0) {
+      return (await hasSources(go)) ? { go } : { missing: "Tailscale's sources can't be fetched" };
+    }
   }
   return { missing: `there is no Go ${wanted} or later on this machine` };
+}
+
+/** Whether the sources are there or can be had; a machine may have Go and no way to where its modules come from. */
+async function hasSources(go: string): Promise<boolean> {
+  const options = { cwd: MODULE, env: goEnv(), timeout: FETCH_MS };
+  return await run(go, ["mod", "download", "tailscale.com"], options).then(
+    () => true,
+    () => false,
+  );
 }
 
 const goEnv = () => ({ ...process.env, GOTOOLCHAIN: "local", CGO_ENABLED: "0", GOFLAGS: "" });
