@@ -1,5 +1,6 @@
 import type { CommandSpec } from "./spec.js";
 import { fileCommands } from "./table-files.js";
+import { machineCommands } from "./table-machine.js";
 import { serverCommands } from "./table-servers.js";
 
 const name = { name: "<name>", about: "the space", completes: "space" as const };
@@ -206,4 +207,9 @@ const spaceCommands: CommandSpec[] = [
 ];
 
 /** Every command there is, in the order of the help. */
-export const COMMANDS: CommandSpec[] = [...spaceCommands, ...fileCommands, ...serverCommands];
+export const COMMANDS: CommandSpec[] = [
+  ...spaceCommands,
+  ...fileCommands,
+  ...serverCommands,
+  ...machineCommands,
+];

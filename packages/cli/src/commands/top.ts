@@ -16,7 +16,7 @@ export async function run(
     ({ stats, workspaceDisk, top }) => {
       const memory = `${formatBytes(stats.memoryUsageBytes)} of ${formatBytes(stats.memoryLimitBytes)}`;
       const disk = workspaceDisk ? `, disk ${workspaceDisk.usedPercent.toFixed(0)}%` : "";
-      const head = `${name}: CPU ${stats.cpuPercent.toFixed(1)}%, memory ${memory}, ${stats.pids} processes${disk}`;
+      const head = `${name}: CPU ${stats.cpuPercent.toFixed(1)}%, memory ${memory}, ${stats.pids} ${stats.pids === 1 ? "process" : "processes"}${disk}`;
       const rows = (top ?? []).map(({ pid, cpu, mem, etime, command }) => [
         `${pid}`,
         cpu.toFixed(1),
@@ -24,7 +24,7 @@ export async function run(
         etime,
         command,
       ]);
-      return `${head}\n\n${out.table(["PID", "CPU%", "MEM%", "TIME", "COMMAND"], rows)}`;
+      return `${head}\n\n${out.table(["PID", "CPU%", "MEM%", "ELAPSED", "COMMAND"], rows)}`;
     },
   );
 }
