@@ -1,6 +1,7 @@
 // `npm run build`, its last part: puts the npm package "clawdspace" together in packages/cli/build/package, ready for
 // `npm pack`. Our own code is bundled; the daemon's libraries stay dependencies, those of the command line go in.
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -70,7 +71,9 @@ async function bundleCli() {
   });
   const main = join(OUT, "dist/cli/main.js");
   // Without "--" Node 20 takes an --env-file of ours for its own, wherever it stands.
-  writeFileSync(main, `#!/usr/bin/env -S node --\n${readFileSync(main, "utf8")}`, { mode: 0o755 });
+  writeFileSync(main, `#!/usr/bin/env -S node --\n${readFileSync(main, "utf8")}`);
+  // npm does it when it installs, but a folder that is installed as a link may be built anew behind its back.
+  chmodSync(main, 0o755);
 }
 
 async function bundleClient() {

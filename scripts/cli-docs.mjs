@@ -58,7 +58,8 @@ const text = `# The command line
 
 Made from the table of commands by \`npm run docs\`; don't edit it.
 
-\`npm install -g clawdspace\` brings it, with the daemon. A space is looked for on every known server unless \`--server\` names one.
+\`npm install -g ./packages/cli/build/package\` puts it on the PATH of a machine with a clone; elsewhere the
+[package](SETUP.md#as-a-package) brings it, with the daemon. A space is looked for on every known server unless \`--server\` names one.
 The key is CLAWDSPACE_KEY, or piped in with \`--key-stdin\`, or the profile's, or the old client's \`~/.clawdspace\`, or, for a
 daemon on this machine, the one that it keeps; never an argument, which every user of the machine could see. Profiles are in
 \`~/.config/clawdspace/cli.json\`, mode 0600; CLAWDSPACE_SERVER and CLAWDSPACE_PROFILE choose among servers.

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -8,6 +8,7 @@ import { Daemon, docker, dockerHost, removeNamespace } from "../support/daemon.j
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../..");
+const BUILT = join(ROOT, "packages/cli/build/package");
 
 let daemon: Daemon;
 let cli: Cli;
@@ -68,6 +69,8 @@ it("runs the client's examples as docs/CLIENT.md has them", async () => {
 });
 
 it("holds what the sandbox image is made of, and prints a unit for systemd", async () => {
+  // As built, too: `npm install -g` of its folder only links to it.
+  expect((await stat(join(BUILT, "dist/cli/main.js"))).mode & 0o111).toBe(0o111);
   for (const part of ["docker", "packages/guest/src"]) {
     await run("diff", ["-r", join(ROOT, part), join(cli.root, part)]);
   }

@@ -9,7 +9,7 @@ export function installedRoot(): string {
     if (existsSync(join(folder, "scripts/start.mjs"))) return folder;
   }
   throw new CliError("The daemon is not beside this program.", {
-    hint: "Install it whole: npm install -g clawdspace",
+    hint: "Install it whole: npm install -g of the packed file, or of packages/cli/build/package.",
   });
 }
 
