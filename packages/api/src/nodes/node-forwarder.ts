@@ -224,6 +224,16 @@ export class NodeForwarder {
   }
 }
 
+/** Whether what could not be sent to a node has certainly not reached it. */
+export function neverSent(error: ClawdspaceError): boolean {
+  const { cause } = error;
+  return cause instanceof PeerFault || UNSENT.has((cause as NodeJS.ErrnoException)?.code ?? "");
+}
+
+const UNSENT = new Set([
+  ...["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "UND_ERR_CONNECT_TIMEOUT"],
+]);
+
 const moved = (peer: Peer) => {
   peer.movedAt = Date.now();
 };

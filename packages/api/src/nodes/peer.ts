@@ -54,10 +54,11 @@ export function see(peer: Peer, seen: Seen): void {
 }
 
 /** What is answered where a node that is needed isn't there. */
-export const unreachable = ({ machine, state, reason }: Peer) =>
+export const unreachable = ({ machine, state, reason }: Peer, cause?: Error) =>
   new ClawdspaceError(
     "node_unreachable",
     `Node "${machine.name}" can't be used (${state}): ${reason ?? "no answer"} GET /api/nodes shows all.`,
+    { cause },
   );
 
 /** As `toNode`, as JSON, which is made once for each change. */

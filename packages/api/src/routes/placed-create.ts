@@ -8,7 +8,9 @@ import {
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { disconnectSignal } from "../http/disconnect.js";
 import { wantsNdjson } from "../http/ndjson.js";
-import type { Peer } from "../nodes/peer.js";
+import { neverSent } from "../nodes/node-forwarder.js";
+import { type Peer, unreachable } from "../nodes/peer.js";
+import { PeerFault } from "../nodes/peer-link.js";
 import type { Services } from "../services.js";
 
 /** Makes a space here; throws `insufficient_resources` where it was placed here and the room is gone meanwhile. */
@@ -31,9 +33,15 @@ export async function createPlaced(
       if (!peer) return await createHere(placement);
       return await createThere(peer, placement);
     } catch (error) {
-      const next = at + 1 < places.length && error instanceof ClawdspaceError;
-      if (!next || (error.code !== "insufficient_resources" && error.code !== "node_unreachable"))
-        throw error;
+      if (!(error instanceof ClawdspaceError)) throw error;
+      const { code, message } = error;
+      if (code === "node_unreachable" && !neverSent(error)) {
+        // Made elsewhere too, there might be two of that name.
+        const open = `${message} Whether it has made the space isn't known: look for "${request.body.name}" before you ask again.`;
+        throw new ClawdspaceError(code, open, { cause: error });
+      }
+      const isFull = code === "insufficient_resources" || code === "node_unreachable";
+      if (!isFull || at + 1 === places.length) throw error;
     }
   }
 
@@ -41,6 +49,8 @@ export async function createPlaced(
     const { node: _node, placement: _needs, ...body } = request.body;
     const named = { ...body, node: node === "auto" ? "auto" : peer.machine.name };
     const signal = disconnectSignal(reply);
+    const { reason = "it is gone", state } = peer;
+    if (state !== "online") throw unreachable(peer, new PeerFault(state, reason));
     const answer = await forwarder.send(
       peer,
       {
@@ -61,7 +71,11 @@ export async function createPlaced(
       await request.audit?.finish().catch(() => {});
       return;
     }
-    const text = Buffer.concat(await answer.body.toArray()).toString("utf8");
+    const pieces = await answer.body.toArray().catch((cause: unknown) => {
+      const message = `Node "${peer.machine.name}" broke off.`;
+      throw new ClawdspaceError("node_unreachable", message, { cause });
+    });
+    const text = Buffer.concat(pieces).toString("utf8");
     const json: unknown = JSON.parse(text);
     const fault = ErrorBodySchema.safeParse(json);
     if (fault.success) {
