@@ -75,6 +75,48 @@ it("fills the screen with a terminal, searches its output, and ends one of sever
   await until(() => page.getByRole("tab").count()).toBe(1);
 });
 
+it("copies what is selected in a terminal, and pastes", async () => {
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await at("terminal");
+  await inTerminal("clear; echo copied-$((6 * 7)); touch printed");
+  await until(() => exec("ls printed")).toBe("printed");
+  const place = await page.locator(".screen:not([hidden]) .xterm-screen").boundingBox();
+  const copied = async () => {
+    // A double click selects the word in the first line.
+    await page.mouse.dblclick((place?.x ?? 0) + 20, (place?.y ?? 0) + 8);
+    await page.keyboard.press("Control+Shift+C");
+    return await page.evaluate("navigator.clipboard.readText()");
+  };
+  await until(copied).toBe("copied-42");
+  await page.evaluate(`(() => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", "echo pasted > pasted");
+    document.querySelector(".screen:not([hidden]) .xterm-helper-textarea")
+      .dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+  })()`);
+  await page.keyboard.press("Enter");
+  await until(() => exec("cat pasted")).toBe("pasted");
+});
+
+it("tells how far a create is, as it happens", async () => {
+  const yaml = `name: furnished
+description: With parts
+network: { mode: none }
+setup: echo unpacking the parts; sleep 3
+`;
+  expect((await daemon.json("PUT", "/api/templates", { yaml })).status).toBe(200);
+  await page.goto(`${daemon.url}/spaces?create`);
+  const form = page.getByRole("dialog");
+  await form.getByLabel("Name").fill("parts");
+  await form.getByLabel("Template").selectOption("furnished");
+  await form.getByRole("button", { name: "Create", exact: true }).click();
+  const steps = page.locator(".steps");
+  await steps.getByText("Set-up").waitFor();
+  await steps.getByText("unpacking the parts").waitFor();
+  await page.waitForURL(/\/spaces\/parts\/terminal/);
+  await daemon.json("DELETE", "/api/spaces/parts?removeVolume=true");
+});
+
 it("makes folders and files, takes what is dropped, shows pages and pictures, renames, deletes", async () => {
   await at("files");
   const make = async (name: string) => {

@@ -172,6 +172,11 @@ describe("the dashboard, wide", () => {
     await at("/templates/lan");
     await page.locator(".cm-content").click();
     await page.keyboard.press("Control+End");
+    // What a template may say is offered while it is typed.
+    await page.keyboard.type("secu");
+    await page.locator(".cm-tooltip-autocomplete").getByText("security").waitFor();
+    await page.keyboard.press("Escape");
+    for (const _letter of "secu") await page.keyboard.press("Backspace");
     await page.keyboard.type("colour: red");
     await page.keyboard.press("Control+s");
     await page.locator(".fault-list", { hasText: "colour" }).waitFor();
