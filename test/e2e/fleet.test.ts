@@ -165,11 +165,19 @@ it("goes on as usual when a node is cut off or killed in the middle of streams, 
   };
   const cut = await streams("far");
   await laptop?.cutOff(true);
+  // Asked while it is taken for online: the others' spaces are told all the same.
+  const began = Date.now();
+  const listed = ask("GET", "/api/spaces?node=all").then(({ body }) => ({
+    ...{ errors: body.errors, spaces: body.spaces.length, took: Date.now() - began },
+  }));
   const during = setInterval(
     () => void normal().catch((error: unknown) => failures.push(error)),
     1000,
   );
   const failures: unknown[] = [];
+  const { took, ...told } = await listed;
+  expect(told).toMatchObject({ errors: [{ node: "laptop", code: "node_unreachable" }], spaces: 2 });
+  expect(took).toBeLessThan(10_000);
   await brokeOff(cut, "laptop");
   clearInterval(during);
   expect(failures).toEqual([]);
