@@ -13,7 +13,8 @@ export async function readWhole(
   { maxBytes, signal }: { maxBytes: number; signal?: AbortSignal },
 ): Promise<{ stat: GuestStat; data: Buffer; truncated: boolean }> {
   const what = `read ${path.toString()}`;
-  const window = link.budget.take();
+  // No more than it can use: what else begins meanwhile is as fast as what is left allows.
+  const window = link.budget.take(Math.max(1, maxBytes));
   const parts: Buffer[] = [];
   let stat: GuestStat | undefined;
   let [received, credited] = [0, 0];

@@ -14,8 +14,9 @@ export function pack(
   names: Buffer,
   { deep }: { deep: boolean },
 ): { output: Readable; done: Promise<void> } {
-  const recursion = deep ? "--recursion" : "--no-recursion";
-  const args = ["-C", folder, "--null", recursion, "-T", "-", "-c", "-f", "-"];
+  // Said only where it is not wanted: BSD's tar has no word for what both do by themselves.
+  const own = deep ? [] : ["--no-recursion"];
+  const args = ["-C", folder, "--null", ...own, "-T", "-", "-c", "-f", "-"];
   const child = spawn("tar", args, { stdio: ["pipe", "pipe", "pipe"] });
   const done = ending(child);
   done.catch(() => {});
