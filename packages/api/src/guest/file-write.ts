@@ -1,9 +1,9 @@
 import { Writable } from "node:stream";
 import { asGuestError } from "./errors.js";
 import { decodeStat, encodeWrite } from "./file-codec.js";
-import { MAX_PAYLOAD, WRITE_WINDOW } from "./frames.js";
+import { WRITE_WINDOW } from "./frames.js";
 import { beginStream, type GuestLink } from "./link.js";
-import type { GuestSession } from "./session.js";
+import { Sender } from "./sender.js";
 import {
   GuestError,
   type GuestFileWriter,
@@ -22,13 +22,9 @@ export function writeFile(
   options: GuestWriteOptions,
 ): GuestFileWriter {
   const what = `write ${path.toString()}`;
-  let session: GuestSession | undefined;
-  let id = 0;
-  let sent = 0;
-  let consumed = 0;
+  const sender = new Sender(what, WRITE_WINDOW);
   let finished = false;
   let cancel = (): void => {};
-  let resume: (() => void) | undefined;
   let resolveResult: (stat: GuestStat) => void = () => {};
   let rejectResult: (error: Error) => void = () => {};
   const result = new Promise<GuestStat>((resolve, reject) => {
@@ -37,41 +33,18 @@ export function writeFile(
   });
   result.catch(() => {});
 
-  /** Sends as much as window and transport take; the rest when they take more. */
-  const send = (chunk: Buffer, callback: (error?: Error | null) => void): void => {
-    resume = undefined;
-    let rest = chunk;
-    while (session && rest.length > 0 && sent - consumed < WRITE_WINDOW && !session.congested) {
-      const room = Math.min(MAX_PAYLOAD, WRITE_WINDOW - (sent - consumed));
-      const piece = rest.subarray(0, room);
-      session.data(id, piece);
-      sent += piece.length;
-      rest = rest.subarray(piece.length);
-    }
-    if (rest.length === 0) {
-      callback();
-      return;
-    }
-    resume = () => send(rest, callback);
-    if (session?.congested) session.whenWritable(() => resume?.());
-  };
-
   const stream = new Writable({
     highWaterMark: 256 << 10,
     write(chunk: Buffer, _encoding, callback) {
-      send(chunk, callback);
+      sender.send(chunk, callback);
     },
     final(callback) {
-      const end = (): void => {
-        resume = undefined;
-        session?.end(id);
+      sender.end(() => {
         result.then(
           () => callback(),
           (error: Error) => callback(error),
         );
-      };
-      if (session) end();
-      else resume = end;
+      });
     },
     destroy(error, callback) {
       options.signal?.removeEventListener("abort", abort);
@@ -97,13 +70,7 @@ export function writeFile(
 
   const handler = {
     what,
-    credit: (count: number) => {
-      if (count > sent || count <= consumed) {
-        throw new GuestError("protocol", `The guest agent took the impossible: ${what}`);
-      }
-      consumed = count;
-      resume?.();
-    },
+    credit: (taken: number) => sender.credit(taken),
     done: (payload: Buffer) => {
       const stat = decodeStat(payload);
       finished = true;
@@ -124,12 +91,7 @@ export function writeFile(
     return { stream, result };
   }
   cancel = link.withSession(
-    (ready) =>
-      beginStream(ready, request, handler, fail, (opened) => {
-        id = opened;
-        session = ready;
-        resume?.();
-      }),
+    (ready) => beginStream(ready, request, handler, fail, (id) => sender.begin(ready, id)),
     fail,
   );
   return { stream, result };

@@ -1,8 +1,8 @@
 import { Duplex } from "node:stream";
-import { MAX_PAYLOAD, TCP_WINDOW } from "./frames.js";
+import { TCP_WINDOW } from "./frames.js";
 import { beginStream, type GuestLink } from "./link.js";
 import { PayloadWriter } from "./payload.js";
-import type { GuestSession } from "./session.js";
+import { Sender } from "./sender.js";
 import { GuestError } from "./types.js";
 
 const OPERATION = 12;
@@ -17,35 +17,14 @@ export function connectPort(
   const what = `connect to port ${port}`;
   const window = link.budget.take(256 << 10);
   return new Promise((resolve, reject) => {
-    let session: GuestSession | undefined;
-    let id = 0;
-    let sent = 0;
-    let taken = 0;
+    const sender = new Sender(what, TCP_WINDOW);
     let received = 0;
     let credited = 0;
     let connected = false;
     let over = false;
     let readEnded = false;
     let cancel = (): void => {};
-    let resume: (() => void) | undefined;
-
-    const send = (chunk: Buffer, callback: () => void): void => {
-      resume = undefined;
-      let rest = chunk;
-      while (session && rest.length > 0 && sent - taken < TCP_WINDOW && !session.congested) {
-        const room = Math.min(MAX_PAYLOAD, TCP_WINDOW - (sent - taken));
-        const piece = rest.subarray(0, room);
-        session.data(id, piece);
-        sent += piece.length;
-        rest = rest.subarray(piece.length);
-      }
-      if (rest.length === 0) {
-        callback();
-        return;
-      }
-      resume = () => send(rest, callback);
-      if (session?.congested) session.whenWritable(() => resume?.());
-    };
+    let credit = (_consumed: number): void => {};
 
     const stream = new Duplex({
       allowHalfOpen: true,
@@ -56,14 +35,13 @@ export function connectPort(
         // Asked for only while little is buffered: all that has come counts as consumed.
         if (received - credited < window / 4) return;
         credited = received;
-        session?.credit(id, received);
+        credit(received);
       },
       write(chunk: Buffer, _encoding, callback) {
-        send(chunk, callback);
+        sender.send(chunk, callback);
       },
       final(callback) {
-        session?.end(id);
-        callback();
+        sender.end(callback);
       },
       destroy(error, callback) {
         settle();
@@ -114,13 +92,7 @@ export function connectPort(
         stream.push(payload);
       },
       ended: endReading,
-      credit: (count: number) => {
-        if (count > sent || count <= taken) {
-          throw new GuestError("protocol", `The guest agent took the impossible: ${what}`);
-        }
-        taken = count;
-        resume?.();
-      },
+      credit: (taken: number) => sender.credit(taken),
       done: () => {
         over = true;
         if (!connected) {
@@ -138,9 +110,9 @@ export function connectPort(
     const request = new PayloadWriter().u8(OPERATION).u16(port).u32(window).finish();
     cancel = link.withSession(
       (ready) =>
-        beginStream(ready, request, handler, fail, (opened) => {
-          id = opened;
-          session = ready;
+        beginStream(ready, request, handler, fail, (id) => {
+          credit = (consumed) => ready.credit(id, consumed);
+          sender.begin(ready, id);
         }),
       fail,
     );
