@@ -135,6 +135,10 @@ it("finds, filters and sorts, and is worked from the keyboard", async () => {
   await page.keyboard.type("tiny files");
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/spaces\/tiny\/files$/);
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("tiny sleep");
+  await page.keyboard.press("Enter");
+  await until(() => statusOf("tiny")).toBe("paused");
   await at("/spaces");
   await page.getByLabel("Select one").click();
   await page.getByLabel("Select tiny").click({ modifiers: ["Shift"] });

@@ -1,9 +1,11 @@
 import { Command } from "cmdk";
-import { FolderTree, Plus, SquareTerminal } from "lucide-react";
+import { FolderTree, Moon, Play, Plus, SquareTerminal } from "lucide-react";
 import { Dialog as Radix } from "radix-ui";
 import { useNavigate } from "react-router";
 import { StatusDot } from "../components/status.js";
+import { useLifecycle } from "../features/spaces/index.js";
 import { useAllSpaces } from "../lib/all-spaces.js";
+import { isAwake } from "../lib/queries.js";
 import { useMay } from "../lib/session.js";
 import { PAGES } from "./pages.js";
 
@@ -12,11 +14,16 @@ const MAX_SPACES = 50;
 /** Finds pages and spaces, and does what can be done with them. */
 export default function Palette({ onClose }: { onClose: () => void }) {
   const navigate = useNavigate();
-  const mayCreate = useMay("agent");
+  const may = useMay("agent");
+  const lifecycle = useLifecycle();
   const { spaces = [] } = useAllSpaces();
   const go = (to: string) => () => {
     onClose();
     void navigate(to);
+  };
+  const change = (name: string, verb: "start" | "stop") => () => {
+    onClose();
+    lifecycle.mutate({ verb, names: [name] });
   };
   return (
     <Radix.Root open onOpenChange={(next) => !next && onClose()}>
@@ -29,7 +36,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
             <Command.List>
               <Command.Empty>Nothing is called that.</Command.Empty>
               <Command.Group heading="Do">
-                {mayCreate && (
+                {may && (
                   <Command.Item onSelect={go("/spaces?create")}>
                     <Plus aria-hidden="true" />
                     Create a space
@@ -66,6 +73,20 @@ export default function Palette({ onClose }: { onClose: () => void }) {
                     <FolderTree aria-hidden="true" />
                     {name} · files
                   </Command.Item>,
+                  may && (
+                    <Command.Item
+                      key={`${name} change`}
+                      value={`${name} ${isAwake({ status }) ? "sleep" : "wake"}`}
+                      onSelect={change(name, isAwake({ status }) ? "stop" : "start")}
+                    >
+                      {isAwake({ status }) ? (
+                        <Moon aria-hidden="true" />
+                      ) : (
+                        <Play aria-hidden="true" />
+                      )}
+                      {name} · {isAwake({ status }) ? "sleep" : "wake"}
+                    </Command.Item>
+                  ),
                 ])}
               </Command.Group>
             </Command.List>
