@@ -42,6 +42,17 @@ export function containerContract(bench: Bench): void {
       await engine.removeContainer(id);
     });
 
+    test("a removal that is asked for several times at once has always been done when it is answered", async () => {
+      const { engine } = bench;
+      const id = await bench.running("removed-at-once");
+      await Promise.all(
+        [0, 1, 2].map(async () => {
+          await engine.removeContainer(id);
+          await expect(engine.inspectContainer(id)).rejects.toMatchObject({ kind: "not_found" });
+        }),
+      );
+    });
+
     test("a paused container is stopped and removed without waking it first", async () => {
       const { engine } = bench;
       const id = await bench.running("frozen");

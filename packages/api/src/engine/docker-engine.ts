@@ -142,7 +142,7 @@ export class DockerEngine implements Engine {
 
   async removeContainer(id: string) {
     await this.#slow("Removing the container", (docker) =>
-      unlessStatus(404, docker.getContainer(id).remove({ force: true, v: true })),
+      unlessStatus(404, removed(docker.getContainer(id))),
     );
   }
 
@@ -411,6 +411,16 @@ async function unlessStatus<T>(status: number, request: Promise<T>): Promise<T |
 }
 
 const statusOf = (error: unknown) => (error as { statusCode?: number }).statusCode;
+
+/** Removes a container. Where that is under way, as for a daemon that was killed meanwhile, waits until it is gone. */
+async function removed(container: Docker.Container): Promise<void> {
+  try {
+    await container.remove({ force: true, v: true });
+  } catch (error) {
+    if (statusOf(error) !== 409 || !/in progress/.test(String(error))) throw error;
+    await container.wait({ condition: "removed" });
+  }
+}
 
 async function* payloads(socket: Readable): AsyncGenerator<Buffer> {
   for await (const { data } of demux(socket)) yield data;
