@@ -5,7 +5,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { dockerHost, removeNamespace } from "./daemon.js";
+import { docker, dockerHost, removeNamespace } from "./daemon.js";
 import { FleetNode } from "./fleet-lab.js";
 import { until } from "./lab.js";
 
@@ -107,7 +107,18 @@ class Machine {
   async stop(): Promise<void> {
     await this.node.stop();
     await this.disconnect();
-    if (this.options.daemon) await removeNamespace(this.namespace);
+  }
+
+  /** Removes what its daemon has made in the engine, also what that was still making as the daemon ended. */
+  async clear(): Promise<void> {
+    const filters = { label: [`clawdspace.namespace=${this.namespace}`] };
+    await until(`nothing is left of ${this.name}`, async () => {
+      const failed = await removeNamespace(this.namespace).then(
+        () => false,
+        () => true,
+      );
+      return !failed && (await docker.listContainers({ all: true, filters })).length === 0;
+    });
   }
 }
 
@@ -199,6 +210,7 @@ export class TailnetLab {
 
   async stop(): Promise<void> {
     await Promise.all(this.machines.map((machine) => machine.stop()));
+    for (const machine of this.machines) await machine.clear();
     for (const child of this.#children) child.kill("SIGKILL");
     for (const netns of [...this.machines.map((machine) => machine.netns), this.#hub]) {
       await ip("netns", "del", netns).catch(() => {});

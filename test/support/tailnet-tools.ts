@@ -60,7 +60,10 @@ async function hasSources(go: string): Promise<boolean> {
   );
 }
 
-const goEnv = () => ({ ...process.env, GOTOOLCHAIN: "local", CGO_ENABLED: "0", GOFLAGS: "" });
+const goEnv = () => ({
+  ...process.env,
+  ...{ GOTOOLCHAIN: "local", CGO_ENABLED: "0", GOFLAGS: "-mod=readonly -buildvcs=false" },
+});
 
 /**
  * Tailscale's daemon and command, and a tailnet's server, built from their sources once for each version and kept in the user's
