@@ -23,6 +23,8 @@ const STALL_MS = 60_000;
 const MAX_LOOK_MS = 500;
 /** After its end a process's children are listened to for at most this long, however much they say. */
 const MAX_LINGER_MS = 1000;
+/** How long an engine may take from its answer to a start until it starts. */
+const BEGIN_MS = 10_000;
 /** How long an engine may be away until what ran under it is given up. */
 const ENGINE_AWAY_MS = 60_000;
 
@@ -64,6 +66,13 @@ export class EngineProcess {
   async started(): Promise<void> {
     for (let pause = 2; ; pause = Math.min(pause * 2, 20)) {
       const state = await this.exec.inspect();
+      const ended = !state.running && (state.exitCode !== undefined || this.#streamEnded);
+      const late = Date.now() - this.startedAt.getTime() > BEGIN_MS;
+      // The engine answers before it looks at what it is to start: neither running nor ended.
+      if (!state.running && !ended && !late) {
+        await delay(pause);
+        continue;
+      }
       if (!state.running && state.pid === 0 && NOT_STARTED.has(state.exitCode ?? 0)) {
         await this.#pulse.next({ timeoutMs: this.#streamEnded ? 0 : DEFAULT_LINGER_MS });
         this.exec.close();
