@@ -25,19 +25,28 @@ void input_close(struct input *input, bool broken) {
   loop_free(stream);
 }
 
-static void input_write(struct input *input) {
-  while (input->writable && input->start < input->end) {
-    ssize_t count = write(input->source.fd, input->buffer + input->start, input->end - input->start);
+// Writes what the pipe takes at once and says how much that was. False where nobody reads any more: it is closed then.
+static bool put(struct input *input, const uint8_t *data, size_t length, size_t *taken) {
+  *taken = 0;
+  while (input->writable && *taken < length) {
+    ssize_t count = write(input->source.fd, data + *taken, length - *taken);
     if (count >= 0) {
-      input->start += (size_t)count;
+      *taken += (size_t)count;
       input->consumed += (uint64_t)count;
     } else if (errno == EAGAIN) {
       input->writable = false;
     } else if (errno != EINTR) {
       input_close(input, true);
-      return;
+      return false;
     }
   }
+  return true;
+}
+
+static void input_write(struct input *input) {
+  size_t taken = 0, waiting = input->end - input->start;
+  if (input->buffer && !put(input, input->buffer + input->start, waiting, &taken)) return;
+  input->start += taken;
   if (input->consumed > input->received) input->consumed = input->received;
   if (input->stream && input->consumed - input->credited >= STDIN_WINDOW / 4) {
     input->credited = input->consumed;
@@ -88,19 +97,13 @@ static void stdin_data(struct stream *stream, const uint8_t *data, size_t length
   data += known;
   length -= (size_t)known;
   // What goes straight into the pipe needs no buffer.
-  while (length && !input->buffer && input->writable) {
-    ssize_t count = write(input->source.fd, data, length);
-    if (count >= 0) {
-      data += count;
-      length -= (size_t)count;
-      input->received += (uint64_t)count;
-      input->consumed += (uint64_t)count;
-    } else if (errno == EAGAIN) {
-      input->writable = false;
-    } else if (errno != EINTR) {
-      input_close(input, true);
-      return;
-    }
+  if (!input->buffer) {
+    size_t taken;
+    bool open = put(input, data, length, &taken);
+    input->received += taken;
+    if (!open) return;
+    data += taken;
+    length -= taken;
   }
   if (length && !input_add(input, data, length)) {
     reply_error(stream->id, ENOBUFS, STEP_NONE, "more input than the window allows");

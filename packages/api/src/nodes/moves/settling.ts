@@ -90,14 +90,14 @@ export class Settling {
    * first: if it answers, its word counts. Throws `wrong_state` where no outcome is open, or the other node has the space.
    */
   async takeBack(space: string): Promise<void> {
-    const { leaving, journal, fleet } = this.parts;
+    const { leaving, journal } = this.parts;
     const move = [...this.#open.values()].find((each) => each.space === space);
     if (!move) {
       leaving.check(space);
       throw new ClawdspaceError("wrong_state", `No move of the space "${space}" is open.`);
     }
     // Asked whatever it is taken for: it may have come back this moment.
-    const peer = fleet.peers().find(({ machine }) => machine.name === move.node);
+    const peer = this.#peerOf(move);
     if (peer && (await this.#settle(move, { peer, ms: LAST_WORD_MS }).catch(() => false))) {
       const message = `Node "${move.node}" answered: it has the space "${space}".`;
       throw new ClawdspaceError("wrong_state", message);
@@ -112,6 +112,11 @@ export class Settling {
       throw error;
     }
     await this.giveUp(undefined, kept);
+  }
+
+  /** The other node, whatever it is taken for. */
+  #peerOf({ node }: Move): Peer | undefined {
+    return this.parts.fleet.peers().find(({ machine }) => machine.name === node);
   }
 
   async #insist(peer: Peer, move: Move): Promise<CommittedMove> {
@@ -143,7 +148,7 @@ export class Settling {
       throw error;
     }
     await journal.remove(move.id);
-    const peer = fleet.peers().find(({ machine }) => machine.name === move.node);
+    const peer = this.#peerOf(move);
     if (peer && outcome.state === "moved") fleet.learn(peer, move.space, true);
   }
 
