@@ -14,7 +14,7 @@
 #include "paths.h"
 #include "session.h"
 
-enum { MAX_ENTRIES = 4000, LIST_BYTES = MAX_REPLY - (64 << 10), CAPABILITY_FILES = 1 };
+enum { MAX_ENTRIES = 4000, LIST_BYTES = MAX_REPLY - (64 << 10) };
 
 void files_init(const char *root) {
   paths_init(root);

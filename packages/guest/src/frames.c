@@ -72,7 +72,7 @@ enum parsed parser_next(struct parser *parser, struct frame *frame) {
     parser->synced = false;
     return hunt(parser, frame);
   }
-  if (frame->type == FRAME_HELLO || frame->type > FRAME_CANCEL || frame->length > MAX_PAYLOAD) {
+  if (frame->type == FRAME_HELLO || frame->type > FRAME_SWITCH || frame->length > MAX_PAYLOAD) {
     parser->synced = false;
     return PARSED_LOST;
   }

@@ -8,7 +8,7 @@
 
 enum {
   PROTOCOL_MAJOR = 1,
-  PROTOCOL_MINOR = 0,
+  PROTOCOL_MINOR = 1,
   MAX_PAYLOAD = 32768,
   HEADER_SIZE = 8,
   MAX_PIECE = MAX_PAYLOAD - HEADER_SIZE,  // a frame of this fits the 32 KiB in which engines copy
@@ -28,6 +28,7 @@ enum frame_type {
   FRAME_END = 0x04,
   FRAME_CREDIT = 0x05,
   FRAME_CANCEL = 0x06,
+  FRAME_SWITCH = 0x07,
   // guest to daemon
   FRAME_HELLO_ACK = 0x81,
   FRAME_REPLY = 0x82,
@@ -36,6 +37,7 @@ enum frame_type {
   FRAME_OUT_CREDIT = 0x85,
   FRAME_ERROR = 0x86,
   FRAME_DESYNC = 0x87,
+  FRAME_SWITCHED = 0x88,
 };
 
 enum frame_flags {
@@ -46,6 +48,9 @@ enum frame_flags {
   OUT_STDERR = 2,
   OUT_DROPPED = 3,
 };
+
+// What a guest can do, as its HELLO_ACK tells.
+enum capability { CAPABILITY_FILES = 1, CAPABILITY_PIPES = 2 };
 
 enum operation {
   OP_PING = 1,
@@ -60,6 +65,7 @@ enum operation {
   OP_PORTS = 10,
   OP_SHUTDOWN = 11,
   OP_CONNECT = 12,
+  OP_PIPES = 13,
   OP_STAT = 16,
   OP_LIST_DIR = 17,
   OP_READ = 18,

@@ -37,6 +37,7 @@ static operation *const operations[] = {
     [OP_PORTS] = proc_ports,
     [OP_SHUTDOWN] = end_all,
     [OP_CONNECT] = tcp_connect,
+    [OP_PIPES] = session_pipes,
     [OP_STAT] = file_stat,
     [OP_LIST_DIR] = file_list,
     [OP_READ] = file_read,

@@ -77,6 +77,12 @@ static bool held(const struct process *process) {
          (process->flags & START_FOLLOW && process->subscriptions);
 }
 
+static void output_closed(struct output *output) {
+  output->readable = false;
+  output->due = 0;
+  loop_close(&output->source);
+}
+
 // True where there is more to read at once.
 static bool read_output(struct process *process, int index) {
   struct output *output = &process->output[index];
@@ -104,9 +110,7 @@ static bool read_output(struct process *process, int index) {
       output->readable = false;
       output->due = 0;
     } else if (count == 0 || errno != EINTR) {  // a terminal's end is EIO
-      output->readable = false;
-      output->due = 0;
-      loop_close(&output->source);
+      output_closed(output);
     }
   }
   return false;
@@ -157,9 +161,12 @@ void output_work(struct process *process) {
 }
 
 void output_ready(struct source *source, uint32_t events) {
-  (void)events;
   struct output *output = (struct output *)source;
-  output->readable = true;
+  // An empty pipe that nobody can write into any more needs no buffer to read into.
+  if (events & EPOLLIN || output->process->flags & START_PTY)
+    output->readable = true;
+  else
+    output_closed(output);
   output_work(output->process);
 }
 

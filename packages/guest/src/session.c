@@ -12,132 +12,48 @@
 
 #include "loop.h"
 #include "operations.h"
+#include "outbox.h"
+#include "pipes.h"
 
 enum {
   MAX_STREAMS = 1024,
   BUCKETS = 256,
-  // Frames below this are gathered into one write.
-  SMALL_FRAME = 2048,
-  // No stream adds to a queue this long, no request is read; only replies to those already read.
-  QUEUE_BUSY = 64 << 10,
-  // A session whose replies pile up beyond this has no reader and is dropped.
-  QUEUE_LIMIT = 8 << 20,
   TURN_READ = 256 << 10,
   TURN_WRITE = 1 << 20,
-  // How long the answer to a start waits for the end of a short program: each write wakes three others on its way.
+  // A read of this much came out of a pipe that was full.
+  MUCH = 16 << 10,
+  // How long the answer to a start waits for the end of a short program: each write wakes others on its way.
   LINGER_MS = 2,
 };
 
-static struct parser parser;
-static struct source input = {.fd = 0}, output = {.fd = 1};
-static bool input_readable, input_ended, output_blocked;
-static bool unparsed;  // frames were left in the parser since the queue was full
+// Where the daemon's bytes come from: the engine (stdin), and after a SWITCH a pipe of our own.
+struct inlet {
+  struct source source;
+  struct job job;
+  struct parser parser;
+  bool readable, ended;
+  bool unparsed;  // frames were left in the parser since the queue was full
+};
+
+static struct inlet engine = {.source = {.fd = 0}}, own = {.source = {.fd = -1}};
 static bool in_session;
-static uint32_t capabilities, stop_grace_ms = 700;
+static uint32_t capabilities = CAPABILITY_PIPES, stop_grace_ms = 700;
 static uint8_t boot_id[16];
-static struct job input_job;
 
 static struct stream *table[BUCKETS];
 static unsigned stream_count;
 static struct stream *ready_first, **ready_last = &ready_first;
-
-// What could not be written yet, from queue_start to queue_end.
-static uint8_t *queue;
-static size_t queue_start, queue_end, queue_capacity;
-// All that is queued can wait a moment for what goes with it.
-static bool lingering;
-static struct job linger_job;
 
 // A request spread over several frames.
 static uint8_t *assembly;
 static size_t assembly_length;
 static uint32_t assembly_stream;
 
-static size_t queued(void) { return queue_end - queue_start; }
-
-static void stop_lingering(void) {
-  lingering = false;
-  job_stop(&linger_job);
-}
-
-static void linger_over(struct job *job) {
-  (void)job;
-  stop_lingering();
-}
-
-static void flush(void) {
-  if (lingering) return;
-  while (queued() && !output_blocked) {
-    ssize_t count = write(1, queue + queue_start, queued());
-    if (count >= 0) {
-      queue_start += (size_t)count;
-    } else if (errno == EAGAIN) {
-      output_blocked = true;
-    } else if (errno != EINTR) {
-      queue_start = queue_end;  // nobody can read: the same as nobody attached
-    }
-  }
-  if (queued()) return;
-  queue_start = queue_end = 0;
-  if (queue_capacity > QUEUE_BUSY) {
-    free(queue);
-    queue = NULL;
-    queue_capacity = 0;
-  }
-}
-
-static bool enqueue(const void *data, size_t length) {
-  if (queue_capacity - queue_end < length) {
-    if (queue_start) {
-      memmove(queue, queue + queue_start, queued());
-      queue_end -= queue_start;
-      queue_start = 0;
-    }
-    if (queue_capacity - queue_end < length) {
-      size_t capacity = queue_capacity ? queue_capacity : 8192;
-      while (capacity - queue_end < length) capacity *= 2;
-      uint8_t *grown = capacity > QUEUE_LIMIT ? NULL : realloc(queue, capacity);
-      if (!grown) return false;
-      queue = grown;
-      queue_capacity = capacity;
-    }
-  }
-  memcpy(queue + queue_end, data, length);
-  queue_end += length;
-  return true;
-}
-
-// A frame of up to two parts. Part of a frame is never lost: without memory for it the session ends.
 static void send_frame(uint8_t type, uint8_t flags, uint32_t stream, const void *first,
                        size_t first_length, const void *second, size_t second_length) {
-  uint8_t header[HEADER_SIZE];
-  size_t total = HEADER_SIZE + first_length + second_length, written = 0;
-  stop_lingering();
-  frame_header(header, type, flags, first_length + second_length, stream);
-  struct iovec parts[3] = {
-      {header, HEADER_SIZE}, {(void *)first, first_length}, {(void *)second, second_length}};
-  if (total > SMALL_FRAME) {
-    flush();
-    if (!queued() && !output_blocked) {
-      ssize_t count = writev(1, parts, 3);
-      if (count >= 0) {
-        written = (size_t)count;
-      } else if (errno == EAGAIN) {
-        output_blocked = true;
-      } else if (errno != EINTR) {
-        return;
-      }
-    }
-  }
-  for (int i = 0; i < 3; i++) {
-    size_t skip = written < parts[i].iov_len ? written : parts[i].iov_len;
-    written -= skip;
-    if (parts[i].iov_len == skip) continue;
-    if (enqueue((uint8_t *)parts[i].iov_base + skip, parts[i].iov_len - skip)) continue;
-    in_session = false;
-    queue_start = queue_end = 0;
-    return;
-  }
+  if (outbox_frame(type, flags, stream, first, first_length, second, second_length)) return;
+  in_session = false;
+  outbox_clear();
 }
 
 void reply(uint32_t stream, bool open, const void *data, size_t length) {
@@ -159,12 +75,11 @@ void reply_built(uint32_t stream, bool open, struct builder *builder) {
 }
 
 void reply_lingering(uint32_t stream, struct builder *builder) {
-  bool alone = lingering || !queued();
-  int64_t due = linger_job.listed ? linger_job.due : now_ms() + LINGER_MS;
+  int64_t due = outbox_lingers();
+  bool alone = due || !outbox_length();
+  if (!due) due = now_ms() + LINGER_MS;
   reply_built(stream, false, builder);
-  if (!alone || !queued()) return;
-  lingering = true;
-  job_start(&linger_job, linger_over, due);
+  if (alone && outbox_length()) outbox_linger(due);
 }
 
 void reply_error(uint32_t stream, int error, enum start_step step, const char *message) {
@@ -214,7 +129,7 @@ bool stream_open(struct stream *stream, uint32_t id, const struct stream_ops *op
 void stream_close(struct stream *stream) {
   if (!stream->listed) return;
   stream->listed = false;
-  stream_count--;
+  if (!--stream_count) pipes_rest();
   struct stream **at = find(stream->id);
   if (*at == stream) *at = stream->next;
   if (!stream->ready) return;
@@ -245,14 +160,25 @@ static void session_over(void) {
   in_session = false;
   for (unsigned i = 0; i < BUCKETS; i++)
     while (table[i]) drop_stream(table[i]);
-  queue_start = queue_end = 0;
+  outbox_clear();
   free(assembly);
   assembly = NULL;
   assembly_length = 0;
 }
 
+// Back to the engine's way, where the next HELLO comes in.
+static void leave_pipes(void) {
+  outbox_return();
+  loop_detach(&own.source);
+  job_stop(&own.job);
+  own.parser.start = own.parser.end = 0;
+  own.readable = own.unparsed = false;
+  pipes_close();
+}
+
 static void hello(const uint8_t *payload) {
   session_over();
+  leave_pipes();
   struct cursor cursor = {payload + 8, payload + HELLO_SIZE, false};
   uint16_t major = get16(&cursor);
   get16(&cursor);
@@ -271,8 +197,41 @@ static void hello(const uint8_t *payload) {
   // A daemon of another major version learns so from the answer; its frames aren't listened to.
   if (major != PROTOCOL_MAJOR) return;
   stop_grace_ms = grace;
-  parser_accept(&parser, nonce);
+  parser_accept(&engine.parser, nonce);
   in_session = true;
+}
+
+void session_pipes(uint32_t stream, struct cursor *cursor) {
+  (void)cursor;
+  if (own.source.fd >= 0) {
+    reply_error(stream, EISCONN, STEP_NONE, "the pipes are in use");
+    return;
+  }
+  if (!pipes_make()) {
+    reply_error(stream, errno, STEP_PIPE, "no pipes");
+    return;
+  }
+  uint8_t numbers[8];
+  store32(numbers, (uint32_t)pipes.input);
+  store32(numbers + 4, (uint32_t)pipes.output);
+  reply(stream, false, numbers, sizeof numbers);
+}
+
+static void inlet_ready(struct source *source, uint32_t events);
+
+// The daemon has opened our pipes: what follows goes through them, both ways.
+static void switch_over(void) {
+  if (own.source.fd >= 0 || pipes.input < 0) return;
+  send_frame(FRAME_SWITCHED, 0, 0, NULL, 0, NULL, 0);
+  own.source.fd = pipes.input;
+  own.source.ready = inlet_ready;
+  memcpy(own.parser.tag, engine.parser.tag, TRAILER_SIZE);
+  own.parser.synced = true;
+  // There only a HELLO counts from now on.
+  engine.parser.synced = false;
+  if (outbox_move(pipes.output) && loop_watch(&own.source, EPOLLIN | EPOLLRDHUP)) return;
+  session_over();
+  leave_pipes();
 }
 
 static void request(const struct frame *frame) {
@@ -336,102 +295,111 @@ static void dispatch(const struct frame *frame) {
   }
 }
 
-static void parse(void) {
+static void parse(struct inlet *inlet) {
   struct frame frame;
   for (;;) {
-    unparsed = queued() >= QUEUE_BUSY;
-    if (unparsed) return;
-    switch (parser_next(&parser, &frame)) {
+    inlet->unparsed = outbox_length() >= OUTBOX_BUSY;
+    if (inlet->unparsed) return;
+    switch (parser_next(&inlet->parser, &frame)) {
       case PARSED_NONE:
         return;
       case PARSED_HELLO:
-        hello(frame.payload);
+        if (inlet == &engine) hello(frame.payload);
         break;
       case PARSED_LOST:
         session_over();
         send_frame(FRAME_DESYNC, 0, 0, NULL, 0, NULL, 0);
         break;
       case PARSED_FRAME:
-        if (in_session) dispatch(&frame);
+        if (!in_session) break;
+        if (frame.type == FRAME_SWITCH)
+          switch_over();
+        else
+          dispatch(&frame);
         break;
     }
   }
 }
 
+static void input_ended(struct inlet *inlet) {
+  inlet->readable = false;
+  inlet->ended = true;
+  if (inlet == &engine) return;
+  // The daemon is gone.
+  session_over();
+  leave_pipes();
+}
+
 static void read_input(struct job *job) {
+  struct inlet *inlet = (struct inlet *)((char *)job - offsetof(struct inlet, job));
   size_t total = 0;
-  if (unparsed) parse();
-  while (input_readable && !unparsed && total < TURN_READ) {
+  if (inlet->unparsed) parse(inlet);
+  while (inlet->readable && !inlet->unparsed && total < TURN_READ) {
     size_t room;
-    uint8_t *at = parser_room(&parser, &room);
-    ssize_t count = read(0, at, room);
+    uint8_t *at = parser_room(&inlet->parser, &room);
+    ssize_t count = read(inlet->source.fd, at, room);
     if (count > 0) {
+      if (inlet == &own && count >= MUCH) pipe_grow(own.source.fd);
       total += (size_t)count;
-      parser_added(&parser, (size_t)count);
-      parse();
+      parser_added(&inlet->parser, (size_t)count);
+      parse(inlet);
     } else if (count == 0) {
-      input_readable = false;
-      input_ended = true;
+      input_ended(inlet);
     } else if (errno != EINTR) {
-      input_readable = false;
+      inlet->readable = false;
     }
   }
   job_stop(job);  // session_turn starts it again where there is more and room for its answers
 }
 
-static void input_ready(struct source *source, uint32_t events) {
-  (void)source;
+static void inlet_ready(struct source *source, uint32_t events) {
   (void)events;
-  input_readable = true;
-  read_input(&input_job);
-}
-
-static void output_ready(struct source *source, uint32_t events) {
-  (void)source;
-  (void)events;
-  output_blocked = false;
+  struct inlet *inlet = (struct inlet *)source;
+  inlet->readable = true;
+  read_input(&inlet->job);
 }
 
 static struct job pump_job;
 static void pump_again(struct job *job) { job_stop(job); }
 
 void session_turn(void) {
-  flush();
   size_t turns = TURN_WRITE / MAX_PAYLOAD;
-  while (ready_first && !output_blocked && queued() < QUEUE_BUSY && turns--) {
+  while (ready_first && !outbox_blocked() && outbox_length() < OUTBOX_BUSY && turns--) {
     struct stream *stream = ready_first;
     ready_first = stream->ready_next;
     if (!ready_first) ready_last = &ready_first;
     stream->ready = false;
     if (stream->ops->pump && stream->ops->pump(stream)) stream_ready(stream);
   }
-  flush();
-  if ((input_readable || unparsed) && queued() < QUEUE_BUSY) job_start(&input_job, read_input, 0);
-  if (ready_first && !output_blocked) job_start(&pump_job, pump_again, 0);
+  outbox_flush();
+  struct inlet *const inlets[] = {&engine, &own};
+  for (int i = 0; i < 2; i++)
+    if ((inlets[i]->readable || inlets[i]->unparsed) && outbox_length() < OUTBOX_BUSY)
+      job_start(&inlets[i]->job, read_input, 0);
+  if (ready_first && !outbox_blocked()) job_start(&pump_job, pump_again, 0);
 }
 
 void session_init(void) {
   if (getrandom(boot_id, sizeof boot_id, 0) != (ssize_t)sizeof boot_id) boot_id[0] = 1;
   for (int fd = 0; fd <= 1; fd++) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-  input.ready = input_ready;
-  output.ready = output_ready;
-  loop_watch(&input, EPOLLIN | EPOLLRDHUP);
-  loop_watch(&output, EPOLLOUT);
+  engine.source.ready = inlet_ready;
+  loop_watch(&engine.source, EPOLLIN | EPOLLRDHUP);
+  outbox_init();
 }
 
 void session_capability(uint32_t bit) { capabilities |= bit; }
 uint32_t session_stop_grace_ms(void) { return stop_grace_ms; }
-bool session_input_ended(void) { return input_ended; }
+bool session_input_ended(void) { return engine.ended; }
 
 void session_feed(const uint8_t *data, size_t length) {
   while (length) {
     size_t room;
-    uint8_t *at = parser_room(&parser, &room);
+    uint8_t *at = parser_room(&engine.parser, &room);
     if (!room) return;
     size_t count = length < room ? length : room;
     memcpy(at, data, count);
-    parser_added(&parser, count);
-    parse();
+    parser_added(&engine.parser, count);
+    parse(&engine);
     data += count;
     length -= count;
   }

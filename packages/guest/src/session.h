@@ -46,6 +46,8 @@ uint64_t stream_allowance(const struct stream *stream);
 void session_init(void);
 // Announces protocol capabilities (bits of docs/GUEST.md).
 void session_capability(uint32_t bit);
+// Makes pipes of our own for the daemon to open and switch to.
+void session_pipes(uint32_t stream, struct cursor *cursor);
 uint32_t session_stop_grace_ms(void);
 // Called once a turn: sends what is ready, reads on where reading had stopped.
 void session_turn(void);

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { docker, dockerHost } from "../../../test/support/daemon.js";
 import { DockerEngine } from "../../api/src/engine/docker-engine.js";
+import { openHostPipes } from "../../api/src/guest/host-pipes.js";
 import { GuestConnection } from "../../api/src/guest/index.js";
 import { BINARY, collect, ENV, make, until } from "./support.js";
 
@@ -41,6 +42,8 @@ async function space(limits: { pids?: number; memory?: number } = {}) {
   await container.start();
   const { State } = await container.inspect();
   const connection = await GuestConnection.open((signal) => engine.attach(container.id, signal));
+  // As a daemon on the engine's own machine does.
+  connection.preferPipes((pipes) => openHostPipes(container.id, State.Pid, pipes));
   const run = (argv: string[]) =>
     connection.run({ argv, env: { PATH: ENV.PATH }, cwd: "/workspace", onFull: "drop" });
   return {

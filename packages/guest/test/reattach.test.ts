@@ -11,6 +11,15 @@ beforeEach(async () => {
   connection = await guest.open();
 });
 
+/** The ways to a guest agent: through the engine, or from there on through its own pipes. */
+const WAYS = ["the engine", "the guest's pipes"] as const;
+
+async function go(way: (typeof WAYS)[number]): Promise<void> {
+  if (way === "the engine") return;
+  connection.preferPipes(guest.openPipes);
+  await until("it has moved", () => guest.moved === 1 && guest.links === 0);
+}
+
 afterEach(async () => {
   connection.close();
   await guest.stop();
@@ -19,41 +28,51 @@ afterEach(async () => {
 /** 100 MB that are cheap to make and don't repeat within a window: lines that count. */
 const COUNT = { argv: ["seq", "-f", "%018.0f", "1", "5263158"], bytes: 5_263_158 * 19 };
 
-test("100 MB over a connection that is cut ten times arrive byte for byte", async () => {
-  const { id, output } = connection.run({ argv: COUNT.argv, env: ENV, cwd: "/", onFull: "block" });
-  const hash = createHash("sha256");
-  let received = 0;
-  let cuts = 0;
-  for await (const item of output) {
-    if (item.type === "dropped") throw new Error(`dropped ${item.bytes} at ${item.offset}`);
-    if (item.type === "exit") {
-      expect(item).toMatchObject({ exitCode: 0, offset: COUNT.bytes });
-      break;
-    }
-    expect(item.offset).toBe(received);
-    hash.update(item.data);
-    received += item.data.length;
-    if (received > ((cuts + 1) * COUNT.bytes) / 11 && cuts < 10) {
-      cuts++;
-      guest.cut();
-    }
-  }
-  expect(cuts).toBe(10);
-  expect(guest.attached).toBe(11);
-  expect(received).toBe(COUNT.bytes);
-  const wanted = await collect(
-    connection.run({
-      argv: ["sh", "-c", `${COUNT.argv.join(" ")} | sha256sum`],
+test.each(WAYS)(
+  "through %s, 100 MB over a connection that is cut ten times arrive byte for byte",
+  async (way) => {
+    await go(way);
+    const { id, output } = connection.run({
+      argv: COUNT.argv,
       env: ENV,
       cwd: "/",
       onFull: "block",
-    }).output,
-  );
-  expect(hash.digest("hex")).toBe(wanted.stdout.toString().slice(0, 64));
-  await connection.forget(id);
-});
+    });
+    const hash = createHash("sha256");
+    let received = 0;
+    let cuts = 0;
+    for await (const item of output) {
+      if (item.type === "dropped") throw new Error(`dropped ${item.bytes} at ${item.offset}`);
+      if (item.type === "exit") {
+        expect(item).toMatchObject({ exitCode: 0, offset: COUNT.bytes });
+        break;
+      }
+      expect(item.offset).toBe(received);
+      hash.update(item.data);
+      received += item.data.length;
+      if (received > ((cuts + 1) * COUNT.bytes) / 11 && cuts < 10) {
+        cuts++;
+        guest.cut();
+      }
+    }
+    expect(cuts).toBe(10);
+    expect(guest.attached).toBe(11);
+    expect(received).toBe(COUNT.bytes);
+    const wanted = await collect(
+      connection.run({
+        argv: ["sh", "-c", `${COUNT.argv.join(" ")} | sha256sum`],
+        env: ENV,
+        cwd: "/",
+        onFull: "block",
+      }).output,
+    );
+    expect(hash.digest("hex")).toBe(wanted.stdout.toString().slice(0, 64));
+    await connection.forget(id);
+  },
+);
 
-test("stdin over cuts reaches the process once", async () => {
+test.each(WAYS)("through %s, stdin over cuts reaches the process once", async (way) => {
+  await go(way);
   const data = randomBytes(3 << 20);
   const { id, output, started } = connection.run({ ...shell("sha256sum"), stdin: true });
   await started;
@@ -71,16 +90,21 @@ test("stdin over cuts reaches the process once", async () => {
   expect(guest.attached).toBeGreaterThan(5);
 });
 
-test("requests wait for the next transport; what may have happened already is not repeated", async () => {
-  guest.cut();
-  const { stdout } = await collect(connection.run(shell("echo after")).output);
-  expect(stdout.toString()).toBe("after\n");
-  const renaming = connection.files.rename("/no", "/where");
-  guest.cut();
-  await expect(renaming).rejects.toMatchObject({ code: "unavailable" });
-});
+test.each(WAYS)(
+  "through %s, requests wait for the next transport; what may have happened already is not repeated",
+  async (way) => {
+    await go(way);
+    guest.cut();
+    const { stdout } = await collect(connection.run(shell("echo after")).output);
+    expect(stdout.toString()).toBe("after\n");
+    const renaming = connection.files.rename("/no", "/where");
+    guest.cut();
+    await expect(renaming).rejects.toMatchObject({ code: "unavailable" });
+  },
+);
 
-test("a daemon that was killed finds everything again", async () => {
+test.each(WAYS)("through %s, a daemon that was killed finds everything again", async (way) => {
+  await go(way);
   const spec = {
     ...shell("echo one; read x; echo two; echo three >&2; read x; exit 5"),
     stdin: true,
@@ -192,17 +216,21 @@ test("nobody there is unavailable within the time given; a space that is gone at
   expect(asked).toBe(1);
 });
 
-test("after close everything pending is told, and the guest goes on", async () => {
-  const { id, output } = connection.run(shell("echo up; sleep 60"));
-  const iterator = output[Symbol.asyncIterator]();
-  await iterator.next();
-  const next = iterator.next();
-  const exec = connection.ping();
-  connection.close();
-  await expect(next).rejects.toMatchObject({ code: "closed" });
-  await expect(exec).rejects.toMatchObject({ code: "closed" });
-  await expect(connection.ping()).rejects.toMatchObject({ code: "closed" });
-  connection = await guest.open();
-  expect((await connection.list()).map((info) => info.id)).toEqual([id]);
-  await connection.signal(id, "SIGKILL", "all");
-});
+test.each(WAYS)(
+  "through %s, after close everything pending is told, and the guest goes on",
+  async (way) => {
+    await go(way);
+    const { id, output } = connection.run(shell("echo up; sleep 60"));
+    const iterator = output[Symbol.asyncIterator]();
+    await iterator.next();
+    const next = iterator.next();
+    const exec = connection.ping();
+    connection.close();
+    await expect(next).rejects.toMatchObject({ code: "closed" });
+    await expect(exec).rejects.toMatchObject({ code: "closed" });
+    await expect(connection.ping()).rejects.toMatchObject({ code: "closed" });
+    connection = await guest.open();
+    expect((await connection.list()).map((info) => info.id)).toEqual([id]);
+    await connection.signal(id, "SIGKILL", "all");
+  },
+);

@@ -4,10 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { openHostPipes } from "../../api/src/guest/host-pipes.js";
 import { GuestConnection } from "../../api/src/guest/index.js";
 import type {
   GuestConnectionOptions,
   GuestOutput,
+  GuestPipes,
   GuestTransport,
 } from "../../api/src/guest/types.js";
 
@@ -30,7 +32,10 @@ export class TestGuest {
   readonly exited: Promise<number | null>;
   /** How often somebody attached. */
   attached = 0;
+  /** How often a connection went on through the agent's own pipes. */
+  moved = 0;
   readonly #child;
+  readonly #pipes = new Set<GuestTransport>();
   readonly #links = new Set<{ stdout: PassThrough; cut: () => void }>();
 
   constructor(options: { uid?: number } = {}) {
@@ -77,6 +82,17 @@ export class TestGuest {
     return GuestConnection.open(this.attach, options);
   }
 
+  /** Opens the agent's own pipes, as a daemon on the same machine does. */
+  readonly openPipes = (pipes: GuestPipes): GuestTransport | undefined => {
+    // It is in no container: every cgroup holds no name at all.
+    const transport = openHostPipes("", this.pid, pipes);
+    if (!transport) return undefined;
+    this.moved++;
+    this.#pipes.add(transport);
+    transport.stdout.on("close", () => this.#pipes.delete(transport));
+    return transport;
+  };
+
   /** Bytes for the agent past any protocol. */
   inject(bytes: Buffer): void {
     this.#child.stdin.write(bytes);
@@ -85,6 +101,12 @@ export class TestGuest {
   /** Cuts every transport, as when the engine's connection breaks. */
   cut(): void {
     for (const link of [...this.#links]) link.cut();
+    for (const transport of [...this.#pipes]) transport.close();
+  }
+
+  /** How many transports of the engine's kind are open. */
+  get links(): number {
+    return this.#links.size;
   }
 
   async stop(): Promise<void> {

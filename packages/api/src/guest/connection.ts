@@ -19,6 +19,7 @@ import {
   type GuestRun,
   type GuestTableEntry,
   type GuestWatchEvent,
+  type OpenPipes,
 } from "./types.js";
 import { watchPath } from "./watch.js";
 
@@ -54,6 +55,15 @@ export class GuestConnection implements Guest {
 
   get bootId(): string {
     return this.#link.bootId;
+  }
+
+  /** See GuestLink.preferPipes. */
+  preferPipes(open: OpenPipes): void {
+    this.#link.preferPipes(open);
+  }
+
+  get prefersPipes(): boolean {
+    return this.#link.prefersPipes;
   }
 
   start(spec: GuestProcessSpec): Promise<{ id: string; pid: number }> {

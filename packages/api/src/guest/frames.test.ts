@@ -98,7 +98,7 @@ describe("FrameDecoder", () => {
     );
     expect(() => decoder().push(encodeHeader(Send.request, 0, 1, 1))).toThrow("type 2");
     expect(() => decoder().push(encodeHeader(Receive.helloAck, 0, 1, 1))).toThrow("type 129");
-    expect(() => decoder().push(encodeHeader(0x88, 0, 1, 1))).toThrow("type 136");
+    expect(() => decoder().push(encodeHeader(0x89, 0, 1, 1))).toThrow("type 137");
     expect(() => decoder().push(Buffer.alloc(8))).toThrow("type 0");
   });
 });

@@ -3,7 +3,7 @@ import { GuestError } from "./types.js";
 // The wire format of docs/GUEST.md; packages/guest/src/frames.h is its other end.
 
 export const PROTOCOL_MAJOR = 1;
-export const PROTOCOL_MINOR = 0;
+export const PROTOCOL_MINOR = 1;
 export const MAX_PAYLOAD = 32_768;
 export const HEADER_SIZE = 8;
 export const NONCE_SIZE = 16;
@@ -18,7 +18,15 @@ const HELLO_TRAILER = Buffer.from([0xc1, 0xa7, 0xd5, 0x9b]);
 const PAD_SIZE = 40_960;
 
 /** Frames from daemon to guest. */
-export const Send = { hello: 1, request: 2, data: 3, end: 4, credit: 5, cancel: 6 } as const;
+export const Send = {
+  hello: 1,
+  request: 2,
+  data: 3,
+  end: 4,
+  credit: 5,
+  cancel: 6,
+  switch: 7,
+} as const;
 /** Frames from guest to daemon. */
 export const Receive = {
   helloAck: 0x81,
@@ -28,6 +36,7 @@ export const Receive = {
   credit: 0x85,
   error: 0x86,
   desync: 0x87,
+  switched: 0x88,
 } as const;
 
 export const FLAG_MORE = 1;
@@ -187,7 +196,7 @@ export class FrameDecoder {
 function checkedLength(frame: Buffer): number {
   const type = frame[0] ?? 0;
   const length = frame.readUInt16LE(2);
-  if (type <= Receive.helloAck || type > Receive.desync || length > MAX_PAYLOAD) {
+  if (type <= Receive.helloAck || type > Receive.switched || length > MAX_PAYLOAD) {
     throw new GuestError("protocol", `the guest sent a frame of type ${type}, length ${length}`);
   }
   return length;

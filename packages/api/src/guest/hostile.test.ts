@@ -1,10 +1,11 @@
+import { PassThrough } from "node:stream";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { GuestConnection } from "./connection.js";
 import { FLAG_MORE, FLAG_OPEN, MAX_PAYLOAD, Receive } from "./frames.js";
 import { PayloadWriter } from "./payload.js";
 import { ScriptedGuest } from "./scripted-guest.js";
-import { GuestError } from "./types.js";
+import { GuestError, type GuestPipes, type GuestTransport } from "./types.js";
 
 // Everything that a guest says may be a lie. Each lie ends the connection, and whoever waits is told.
 
@@ -391,3 +392,99 @@ test("random frames to everything at once never break more than the connection",
     { numRuns: 150 },
   );
 }, 60_000);
+
+describe("an agent that has pipes of its own", () => {
+  const PIPES = 13;
+  let opened: GuestPipes[];
+
+  /** Attaches to an agent that answers the request for its pipes so. */
+  async function attach(answer: (stream: number) => void, transport?: GuestTransport) {
+    connection.close();
+    guest = new ScriptedGuest();
+    guest.capabilities = 2;
+    guest.onRequest = (stream, payload) => {
+      if (payload[0] === PIPES) answer(stream);
+      else if (payload[0] === 1) guest.say(Receive.reply, 0, stream);
+    };
+    connection = await GuestConnection.open(guest.attach, {
+      requestTimeoutMs: 100,
+      reattachMs: 300,
+      onClosed: (reason) => closed.push(reason),
+    });
+    opened = [];
+    connection.preferPipes((pipes) => {
+      opened.push(pipes);
+      return transport;
+    });
+  }
+
+  const numbers = new PayloadWriter().u32(7).u32(9).finish();
+  const fresh = () => {
+    const [stdin, stdout] = [new PassThrough(), new PassThrough()];
+    const close = vi.fn(() => {
+      stdin.destroy();
+      stdout.destroy();
+    });
+    return { stdin, stdout, close };
+  };
+
+  test("refuses them: all goes on as it was", async () => {
+    await attach((stream) => guest.say(Receive.error, 0, stream, Buffer.from([24, 0, 5, 0])));
+    await connection.ping();
+    expect(opened).toEqual([]);
+    expect(closed).toEqual([]);
+  });
+
+  test("names some that can't be opened: all goes on as it was", async () => {
+    await attach((stream) => guest.say(Receive.reply, 0, stream, numbers));
+    await connection.ping();
+    expect(opened).toEqual([{ input: 7, output: 9 }]);
+    expect(closed).toEqual([]);
+  });
+
+  test("names none: it is not listened to any more", async () => {
+    await attach((stream) => guest.say(Receive.reply, 0, stream, Buffer.from([1, 2, 3])));
+    await expect.poll(() => closed).toMatchObject([{ code: "protocol" }]);
+  });
+
+  test("moves unasked: it is not listened to any more", async () => {
+    await attach(() => guest.say(Receive.switched, 0, 0));
+    await expect.poll(() => closed).toMatchObject([{ code: "protocol" }]);
+  });
+
+  test("doesn't move when told so: who asks is told that it doesn't answer", async () => {
+    const transport = fresh();
+    await attach((stream) => guest.say(Receive.reply, 0, stream, numbers), transport);
+    await expect.poll(() => opened).toHaveLength(1);
+    await expect(connection.ping()).rejects.toMatchObject({ code: "timeout" });
+    // What it says in the pipe before its last word over the engine is not read.
+    transport.stdout.write("anything");
+    await expect(connection.ping()).rejects.toMatchObject({ code: "timeout" });
+    connection.close();
+    expect(transport.close).toHaveBeenCalled();
+  });
+
+  test("says nonsense in its pipe: both ways are closed", async () => {
+    const transport = fresh();
+    await attach((stream) => {
+      guest.say(Receive.reply, 0, stream, numbers);
+      setImmediate(() => guest.say(Receive.switched, 0, 0));
+    }, transport);
+    transport.stdout.write(Buffer.from([1, 2, 3, 4, 5, 6, 7, 8, 9]));
+    await expect.poll(() => closed).toMatchObject([{ code: "protocol" }]);
+    expect(transport.close).toHaveBeenCalled();
+    expect(guest.closed).toBe(1);
+  });
+
+  test("closes its pipe: the daemon attaches again", async () => {
+    const transport = fresh();
+    await attach((stream) => {
+      guest.say(Receive.reply, 0, stream, numbers);
+      setImmediate(() => guest.say(Receive.switched, 0, 0));
+    }, transport);
+    await expect.poll(() => guest.closed).toBe(1);
+    transport.stdout.end();
+    await expect.poll(() => guest.attached).toBe(2);
+    expect(closed).toEqual([]);
+  });
+});

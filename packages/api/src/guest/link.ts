@@ -1,10 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { PayloadReader, PayloadWriter } from "./payload.js";
 import { GuestSession, type StreamHandler } from "./session.js";
 import {
   type GuestAttach,
   type GuestConnectionOptions,
   GuestError,
   type GuestTransport,
+  type OpenPipes,
 } from "./types.js";
 import { WindowBudget } from "./window-budget.js";
 
@@ -13,7 +15,9 @@ const BACKOFF_MS = [0, 10, 20, 50, 100, 250, 500, 1000, 2000];
 /** A session that ended sooner than this makes the next wait longer. */
 const STABLE_MS = 200;
 const CAPABILITY_FILES = 1;
+const CAPABILITY_PIPES = 2;
 const HANDSHAKE_MS = 3_000;
+const PIPES_REQUEST = new PayloadWriter().u8(13).finish();
 
 /** Begins something on a session and gives what ends it early. */
 type Begin = (session: GuestSession) => () => void;
@@ -46,6 +50,7 @@ export class GuestLink {
   #capabilities = 0;
   #attachedAt = 0;
   #unstable = 0;
+  #openPipes: OpenPipes | undefined;
 
   private constructor(attach: GuestAttach, options: GuestConnectionOptions) {
     this.#attach = attach;
@@ -85,6 +90,17 @@ export class GuestLink {
 
   get closed(): boolean {
     return this.#closed !== undefined;
+  }
+
+  /** Goes on through pipes of the guest's own, now and after each reattach, wherever they can be opened. */
+  preferPipes(open: OpenPipes): void {
+    if (this.#openPipes) return;
+    this.#openPipes = open;
+    if (this.#session) this.#moveToPipes(this.#session, open);
+  }
+
+  get prefersPipes(): boolean {
+    return this.#openPipes !== undefined;
   }
 
   /**
@@ -236,6 +252,22 @@ export class GuestLink {
       this.#waiting.delete(waiter);
       waiter.ready(session);
     }
+    if (this.#openPipes && !session.ended) this.#moveToPipes(session, this.#openPipes);
+  }
+
+  /** Whatever fails here, the session goes on where it is. */
+  #moveToPipes(session: GuestSession, open: OpenPipes): void {
+    if ((this.#capabilities & CAPABILITY_PIPES) === 0) return;
+    const handler: StreamHandler = {
+      what: "pipes",
+      done: (answer) => {
+        const reader = new PayloadReader(answer);
+        const transport = open({ input: reader.u32(), output: reader.u32() });
+        if (transport) session.moveTo(transport);
+      },
+      failed: () => {},
+    };
+    beginStream(session, PIPES_REQUEST, handler, () => {});
   }
 
   #lost(error: GuestError): void {

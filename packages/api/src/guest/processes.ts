@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { GuestLink } from "./link.js";
 import { OutputReader } from "./output.js";
 import { nothing } from "./payload.js";
@@ -29,6 +29,9 @@ const FORGET_DELAY_MS = 5;
 /** That many are forgotten at once. A guest keeps 256. */
 const MAX_UNFORGOTTEN = 32;
 
+// From a stock of random bytes, where randomBytes would ask the system each time.
+const newId = (): string => randomUUID().replaceAll("-", "");
+
 /** Managed processes over a link. */
 export class Processes {
   readonly #link: GuestLink;
@@ -41,7 +44,7 @@ export class Processes {
   }
 
   start(spec: GuestProcessSpec): Promise<{ id: string; pid: number }> {
-    const id = spec.id ?? randomBytes(16).toString("hex");
+    const id = spec.id ?? newId();
     return this.#start(id, spec);
   }
 
@@ -61,7 +64,7 @@ export class Processes {
   }
 
   run(spec: GuestProcessSpec, signal?: AbortSignal): GuestRun {
-    const id = spec.id ?? randomBytes(16).toString("hex");
+    const id = spec.id ?? newId();
     const started = this.#start(id, spec);
     started.catch(() => {});
     const output = new OutputReader(this.#link, id, 0, signal, started).start();

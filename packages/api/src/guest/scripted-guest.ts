@@ -12,6 +12,7 @@ export class ScriptedGuest {
   /** Called with each request. */
   onRequest: (stream: number, payload: Buffer) => void = () => {};
   major = 1;
+  capabilities = 0;
   answersHello = true;
   #stdout = new PassThrough();
 
@@ -68,6 +69,7 @@ export class ScriptedGuest {
       payload.copy(ack, 0, 12, 28);
       ack.write("CLAWDGST", 16);
       ack.writeUInt16LE(this.major, 24);
+      ack.writeUInt32LE(this.capabilities, 28);
       this.say(Receive.helloAck, 0, 0, ack);
     }
     if (type === 2) {

@@ -43,19 +43,21 @@ export type StreamHandler = {
   failed(error: GuestError): void;
 };
 
-/** One handshaken transport. Knows frames, requests and streams; not what they mean. */
+/** One handshaken conversation, over one transport or two after one another. Knows frames, requests and streams; not what they mean. */
 export class GuestSession {
-  readonly #transport: GuestTransport;
   readonly #tag: Buffer;
   readonly #onEnd: (error: GuestError) => void;
   readonly #streams = new Map<number, StreamHandler>();
   readonly #cancelled = new Set<number>();
-  readonly #decoder: FrameDecoder;
+  #decoder = this.#newDecoder();
   #lastStream = 0;
   #corked = false;
   #ended: GuestError | undefined;
   #reply: { stream: number; parts: Buffer[]; length: number } | undefined;
   #drained: (() => void)[] = [];
+  /** What we write into. Answers come from it too, unless they still come from the one before. */
+  #transport: GuestTransport;
+  #before: GuestTransport | undefined;
 
   private constructor(
     transport: GuestTransport,
@@ -66,9 +68,6 @@ export class GuestSession {
     this.#transport = transport;
     this.#tag = tag;
     this.#onEnd = onEnd;
-    this.#decoder = new FrameDecoder((type, flags, stream, payload) =>
-      this.#receive(type, flags, stream, payload),
-    );
   }
 
   /**
@@ -82,26 +81,19 @@ export class GuestSession {
   ): Promise<GuestSession> {
     const nonce = randomBytes(NONCE_SIZE);
     const scanner = new HelloScanner(nonce, MAX_FOREIGN_BYTES);
-    const { stdin, stdout } = transport;
     return new Promise((resolve, reject) => {
       let session: GuestSession | undefined;
       const end = (error: GuestError): void => {
         clearTimeout(timer);
         options.signal.removeEventListener("abort", abort);
         if (session) {
-          session.#end(error);
+          session.#lost(transport, error);
           return;
         }
-        stdout.removeAllListeners("data");
+        transport.stdout.removeAllListeners("data");
         transport.close();
         reject(error);
       };
-      const lost = (cause?: unknown): void =>
-        end(
-          new GuestError("unavailable", "The connection to the guest agent broke", {
-            ...(cause === undefined ? {} : { cause }),
-          }),
-        );
       const abort = (): void => end(new GuestError("aborted", "The handshake was aborted"));
       const timer = setTimeout(
         () => end(new GuestError("unavailable", "The guest agent does not answer the handshake")),
@@ -110,7 +102,7 @@ export class GuestSession {
       const receive = (chunk: Buffer): void => {
         try {
           if (session) {
-            session.#push(chunk);
+            session.#push(transport, chunk);
             return;
           }
           const found = scanner.push(chunk);
@@ -120,24 +112,18 @@ export class GuestSession {
           options.signal.removeEventListener("abort", abort);
           session = new GuestSession(transport, sessionTag(nonce), found.ack, onEnd);
           resolve(session);
-          session.#push(found.rest);
+          session.#push(transport, found.rest);
         } catch (cause) {
           end(asGuestError(cause));
         }
       };
       options.signal.addEventListener("abort", abort);
-      // These stay for good: a late error of a closed transport must find somebody who listens.
-      stdin.on("error", lost);
-      stdout.on("error", lost);
-      stdin.on("close", lost);
-      stdout.on("close", lost);
-      stdout.on("end", lost);
-      stdin.on("drain", () => {
+      const drained = (): void => {
         if (session) session.#drain();
-      });
-      stdout.on("data", receive);
+      };
+      listen(transport, { receive, lost: end, drained });
       if (options.signal.aborted) abort();
-      else stdin.write(encodeHello(nonce, options.stopGraceMs));
+      else transport.stdin.write(encodeHello(nonce, options.stopGraceMs));
     });
   }
 
@@ -215,6 +201,29 @@ export class GuestSession {
     }
   }
 
+  /**
+   * Goes on over another transport to the same guest, which has it already. What was sent comes before what follows, both
+   * ways, and no stream notices. The one before is closed when the guest has said its last word there.
+   */
+  moveTo(transport: GuestTransport): void {
+    if (this.#ended || this.#before) {
+      transport.close();
+      return;
+    }
+    this.#send(Send.switch, 0, 0, EMPTY);
+    this.#flush();
+    this.#before = this.#transport;
+    this.#transport = transport;
+    // Nothing is read from it before the last word of the other.
+    transport.stdout.pause();
+    listen(transport, {
+      receive: (chunk) => this.#push(transport, chunk),
+      lost: (error) => this.#lost(transport, error),
+      drained: () => this.#drain(),
+    });
+    this.#drain();
+  }
+
   /** Detaches. Streams fail with the reason; onEnd is not called. */
   close(reason: GuestError): void {
     this.#finish(reason);
@@ -237,12 +246,15 @@ export class GuestSession {
     if (!this.#corked) {
       this.#corked = true;
       stdin.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        stdin.uncork();
-      });
+      process.nextTick(() => this.#flush());
     }
     stdin.write(bytes);
+  }
+
+  #flush(): void {
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#transport.stdin.uncork();
   }
 
   #drain(): void {
@@ -251,13 +263,33 @@ export class GuestSession {
     for (const call of waiting) call();
   }
 
-  #push(chunk: Buffer): void {
+  #push(from: GuestTransport, chunk: Buffer): void {
     if (this.#ended) return;
     try {
       this.#decoder.push(chunk);
     } catch (cause) {
-      this.#end(asGuestError(cause));
+      this.#lost(from, asGuestError(cause));
     }
+  }
+
+  #newDecoder(): FrameDecoder {
+    return new FrameDecoder((type, flags, stream, payload) =>
+      this.#receive(type, flags, stream, payload),
+    );
+  }
+
+  /** A transport's end is the session's, unless the session has left it. */
+  #lost(transport: GuestTransport, error: GuestError): void {
+    if (transport === this.#transport || transport === this.#before) this.#end(error);
+  }
+
+  /** The guest's last word over the transport before: what it says now comes over the other. */
+  #switched(): void {
+    if (!this.#before) throw new GuestError("protocol", "The guest agent moved unasked");
+    this.#before.close();
+    this.#before = undefined;
+    this.#decoder = this.#newDecoder();
+    this.#transport.stdout.resume();
   }
 
   #receive(type: number, flags: number, stream: number, payload: Buffer): void {
@@ -267,6 +299,10 @@ export class GuestSession {
     }
     if (this.#reply && (type !== Receive.reply || stream !== this.#reply.stream)) {
       throw new GuestError("protocol", "The guest agent interrupted a reply");
+    }
+    if (type === Receive.switched) {
+      this.#switched();
+      return;
     }
     const handler = this.#streams.get(stream);
     if (handler) this.#deliver(type, flags, stream, payload, handler);
@@ -348,6 +384,7 @@ export class GuestSession {
     if (this.#ended) return;
     this.#ended = error;
     this.#transport.close();
+    this.#before?.close();
     this.#drained = [];
     const handlers = [...this.#streams.values()];
     this.#streams.clear();
@@ -357,6 +394,23 @@ export class GuestSession {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** These listeners stay for good: a late error of a closed transport must find somebody who listens. */
+function listen(
+  { stdin, stdout }: GuestTransport,
+  to: { receive(chunk: Buffer): void; lost(error: GuestError): void; drained(): void },
+): void {
+  const lost = (cause?: unknown): void =>
+    to.lost(
+      new GuestError("unavailable", "The connection to the guest agent broke", {
+        ...(cause === undefined ? {} : { cause }),
+      }),
+    );
+  for (const stream of [stdin, stdout]) stream.on("error", lost).on("close", lost);
+  stdout.on("end", lost);
+  stdin.on("drain", () => to.drained());
+  stdout.on("data", (chunk: Buffer) => to.receive(chunk));
+}
 
 function versionError(ack: HelloAck): GuestError {
   return new GuestError(

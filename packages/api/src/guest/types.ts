@@ -12,6 +12,12 @@ export type GuestTransport = { stdin: Writable; stdout: Readable; close(): void 
  */
 export type GuestAttach = (signal: AbortSignal) => Promise<GuestTransport>;
 
+/** The guest's ends of its own pipes, as it numbers them: it reads from `input` and writes into `output`. */
+export type GuestPipes = { input: number; output: number };
+
+/** Opens pipes that a guest has made. undefined where they can't be reached from here. */
+export type OpenPipes = (pipes: GuestPipes) => GuestTransport | undefined;
+
 export type GuestConnectionOptions = {
   /** Gives up on the first handshake after this time. Default 10,000 ms. */
   openTimeoutMs?: number;

@@ -1,7 +1,6 @@
 import { DEFAULT_MAX_OUTPUT_BYTES, type ExecRequest, type ExecResult } from "@clawdspace/protocol";
 import type { ExecOutput } from "./command-runner.js";
 import { unfinishedBytes } from "./utf8.js";
-import type { PauseEvent } from "./with-pauses.js";
 
 const FIRST_BYTES = 4096;
 
@@ -41,7 +40,7 @@ class Capture {
  * As text, stdout comes without its trailing newline.
  */
 export async function captureExec(
-  output: AsyncIterable<ExecOutput | PauseEvent>,
+  output: AsyncIterable<ExecOutput>,
   {
     maxOutputBytes = DEFAULT_MAX_OUTPUT_BYTES,
     encoding = "utf8",

@@ -82,6 +82,7 @@ export class CommandRunner {
       const said = saidInstead(error, request);
       if (said) {
         over = true;
+        stopReading();
         yield* said;
       } else if (gaveUp) {
         yield { type: "exit", exitCode: 137, timedOut };
@@ -91,7 +92,7 @@ export class CommandRunner {
     } finally {
       stopClock();
       signal.removeEventListener("abort", stopReading);
-      stopReading();
+      if (!over) stopReading();
       const done = over ? Promise.resolve() : kill(entry, host, run);
       void done
         .then(() => host.forget(run.id))

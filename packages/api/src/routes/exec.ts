@@ -8,7 +8,6 @@ import {
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { disconnectSignal } from "../http/disconnect.js";
 import { sendNdjson, wantsNdjson } from "../http/ndjson.js";
-import { captureExec } from "../processes/capture.js";
 import { toExecEvents } from "../processes/exec-events.js";
 import type { ExecService } from "../processes/exec-service.js";
 import type { Services } from "../services.js";
@@ -28,8 +27,9 @@ export const execRoutes =
       async (request, reply) => {
         const signal = disconnectSignal(reply);
         const body: ExecRequest = request.body;
-        const output = exec.run(request.params.name, body, signal);
-        if (!wantsNdjson(request)) return await captureExec(output, body);
+        const { name } = request.params;
+        if (!wantsNdjson(request)) return await exec.run(name, body, signal);
+        const output = exec.follow(name, body, signal);
         await sendNdjson(request, reply, streamed(output, body), signal);
       },
     );
@@ -37,7 +37,7 @@ export const execRoutes =
 
 /** Waits for the start, whose failure is an ordinary error, then lets the answer begin. */
 async function* streamed(
-  output: ReturnType<ExecService["run"]>,
+  output: ReturnType<ExecService["follow"]>,
   body: ExecRequest,
 ): AsyncGenerator<ExecEvent | undefined> {
   const first = await output.next();

@@ -1,31 +1,38 @@
 import { ClawdspaceError } from "@clawdspace/protocol";
 import { type Engine, EngineError } from "../engine/engine.js";
+import { openHostPipes } from "../guest/host-pipes.js";
 import { GuestConnection } from "../guest/index.js";
 import { type Guest, GuestError } from "../guest/types.js";
 import type { SpaceEntry } from "./space-entry.js";
 
 /** The connections to the guest agents of running spaces: one for each container, opened when first needed. */
 export class Guests {
-  readonly #open = new Map<string, Promise<Guest>>();
+  readonly #open = new Map<string, Promise<GuestConnection>>();
 
   constructor(private readonly engine: Engine) {}
 
   /** The guest agent of a container that is awake. Throws `space_broken` where it does not answer. */
-  async of(entry: Pick<SpaceEntry, "id" | "name">): Promise<Guest> {
-    const known = this.#open.get(entry.id);
-    if (known) return await known;
-    const opening = GuestConnection.open((signal) => this.#attach(entry.id, signal), {
-      onClosed: () => this.#forget(entry.id, opening),
+  async of(entry: Pick<SpaceEntry, "id" | "name"> & Partial<SpaceEntry>): Promise<Guest> {
+    const guest = await (this.#open.get(entry.id) ?? this.#connect(entry));
+    if (entry.pid && !guest.prefersPipes) {
+      guest.preferPipes((pipes) => openHostPipes(entry.id, entry.pid ?? 0, pipes));
+    }
+    return guest;
+  }
+
+  #connect({ id, name }: Pick<SpaceEntry, "id" | "name">): Promise<GuestConnection> {
+    const opening = GuestConnection.open((signal) => this.#attach(id, signal), {
+      onClosed: () => this.#forget(id, opening),
     }).catch((cause: unknown) => {
-      this.#forget(entry.id, opening);
+      this.#forget(id, opening);
       throw new ClawdspaceError(
         "space_broken",
-        `The guest agent of space "${entry.name}" does not answer. Stop and start the space, or remove it.`,
+        `The guest agent of space "${name}" does not answer. Stop and start the space, or remove it.`,
         { cause },
       );
     });
-    this.#open.set(entry.id, opening);
-    return await opening;
+    this.#open.set(id, opening);
+    return opening;
   }
 
   /** The connection to a space's guest agent, if there is one: none is opened for this. */
@@ -53,7 +60,7 @@ export class Guests {
     this.#open.clear();
   }
 
-  #forget(id: string, connection: Promise<Guest>): void {
+  #forget(id: string, connection: Promise<GuestConnection>): void {
     if (this.#open.get(id) === connection) this.#open.delete(id);
   }
 

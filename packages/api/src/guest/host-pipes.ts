@@ -1,0 +1,57 @@
+import { closeSync, constants, openSync, readFileSync, statSync } from "node:fs";
+import { Socket } from "node:net";
+import type { GuestPipes, GuestTransport } from "./types.js";
+
+const { O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+
+/**
+ * Opens the pipes that a guest has made, through this machine's /proc: what goes through them passes through no engine.
+ * Synchronous, since these are files of the kernel's memory and pipes that are opened without waiting.
+ * @param containerId the guest's container, to whose cgroup the process has to belong
+ * @param pid the container's first process, as the engine tells it
+ * @returns undefined where it is not to be seen or opened here: on another machine, without root, or when it has ended
+ */
+export function openHostPipes(
+  containerId: string,
+  pid: number,
+  pipes: GuestPipes,
+): GuestTransport | undefined {
+  if (pid <= 1 || process.platform !== "linux" || process.getuid?.() !== 0) return undefined;
+  const opened: number[] = [];
+  const open = (path: string, flags: number): number => {
+    const fd = openSync(path, flags);
+    opened.push(fd);
+    return fd;
+  };
+  try {
+    // By this descriptor it stays the process that was looked at, whoever gets its number next.
+    const folder = `/proc/self/fd/${open(`/proc/${pid}`, O_RDONLY | O_DIRECTORY)}`;
+    if (!readFileSync(`${folder}/cgroup`, "latin1").includes(containerId)) return undefined;
+    const [input, output] = [pipes.input, pipes.output].map((fd) => `${folder}/fd/${fd}`);
+    // Nothing else is opened: what a guest says of its descriptors may be a lie.
+    if (!input || !output || !isPipe(input) || !isPipe(output)) return undefined;
+    const stdin = new Socket({
+      fd: open(input, O_WRONLY | O_NONBLOCK),
+      readable: false,
+      writable: true,
+    });
+    opened.pop();
+    const stdout = new Socket({
+      fd: open(output, O_RDONLY | O_NONBLOCK),
+      readable: true,
+      writable: false,
+    });
+    opened.pop();
+    const close = (): void => {
+      stdin.destroy();
+      stdout.destroy();
+    };
+    return { stdin, stdout, close };
+  } catch {
+    return undefined;
+  } finally {
+    for (const fd of opened) closeSync(fd);
+  }
+}
+
+const isPipe = (path: string): boolean => statSync(path).isFIFO();
