@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "loop.h"
@@ -16,10 +15,7 @@
 #include "pipes.h"
 
 enum {
-  MAX_STREAMS = 1024,
-  BUCKETS = 256,
   TURN_READ = 256 << 10,
-  TURN_WRITE = 1 << 20,
   // A read of this much came out of a pipe that was full.
   MUCH = 16 << 10,
   // How long the answer to a start waits for the end of a short program: each write wakes others on its way.
@@ -39,10 +35,6 @@ static struct inlet engine = {.source = {.fd = 0}}, own = {.source = {.fd = -1}}
 static bool in_session;
 static uint32_t capabilities = CAPABILITY_PIPES, stop_grace_ms = 700;
 static uint8_t boot_id[16];
-
-static struct stream *table[BUCKETS];
-static unsigned stream_count;
-static struct stream *ready_first, **ready_last = &ready_first;
 
 // A request spread over several frames.
 static uint8_t *assembly;
@@ -102,64 +94,9 @@ void send_credit(const struct stream *stream, uint64_t consumed) {
   send_frame(FRAME_OUT_CREDIT, 0, stream->id, value, sizeof value, NULL, 0);
 }
 
-static struct stream **find(uint32_t id) {
-  struct stream **at = &table[id % BUCKETS];
-  while (*at && (*at)->id != id) at = &(*at)->next;
-  return at;
-}
-
-bool stream_open(struct stream *stream, uint32_t id, const struct stream_ops *ops, uint32_t window,
-                 uint64_t sent) {
-  if (stream_count >= MAX_STREAMS) {
-    reply_error(id, ENFILE, STEP_NONE, "too many open streams");
-    return false;
-  }
-  stream_count++;
-  *stream = (struct stream){.id = id,
-                            .ops = ops,
-                            .next = table[id % BUCKETS],
-                            .listed = true,
-                            .window = window,
-                            .sent = sent,
-                            .limit = sent + window};
-  table[id % BUCKETS] = stream;
-  return true;
-}
-
-void stream_close(struct stream *stream) {
-  if (!stream->listed) return;
-  stream->listed = false;
-  if (!--stream_count) pipes_rest();
-  struct stream **at = find(stream->id);
-  if (*at == stream) *at = stream->next;
-  if (!stream->ready) return;
-  stream->ready = false;
-  for (at = &ready_first; *at != stream;) at = &(*at)->ready_next;
-  *at = stream->ready_next;
-  if (ready_last == &stream->ready_next) ready_last = at;
-}
-
-void stream_ready(struct stream *stream) {
-  if (stream->ready || !stream->listed) return;
-  stream->ready = true;
-  stream->ready_next = NULL;
-  *ready_last = stream;
-  ready_last = &stream->ready_next;
-}
-
-uint64_t stream_allowance(const struct stream *stream) {
-  return stream->limit > stream->sent ? stream->limit - stream->sent : 0;
-}
-
-static void drop_stream(struct stream *stream) {
-  stream_close(stream);
-  stream->ops->drop(stream);
-}
-
 static void session_over(void) {
   in_session = false;
-  for (unsigned i = 0; i < BUCKETS; i++)
-    while (table[i]) drop_stream(table[i]);
+  streams_drop();
   outbox_clear();
   free(assembly);
   assembly = NULL;
@@ -237,7 +174,7 @@ static void switch_over(void) {
 static void request(const struct frame *frame) {
   const uint8_t *data = frame->payload;
   size_t length = frame->length;
-  if (*find(frame->stream)) return;
+  if (stream_find(frame->stream)) return;
   if (assembly_length && frame->stream != assembly_stream) {
     uint32_t interrupted = assembly_stream;
     assembly_length = 0;
@@ -274,7 +211,7 @@ static void dispatch(const struct frame *frame) {
     return;
   }
   // Frames for a stream that has just ended are normal.
-  struct stream *stream = *find(frame->stream);
+  struct stream *stream = stream_find(frame->stream);
   if (!stream) return;
   if (frame->type == FRAME_DATA) {
     if (stream->ops->data) stream->ops->data(stream, frame->payload, frame->length);
@@ -290,7 +227,7 @@ static void dispatch(const struct frame *frame) {
     stream_ready(stream);
   } else if (frame->type == FRAME_CANCEL) {
     uint32_t id = stream->id;
-    drop_stream(stream);
+    stream_drop(stream);
     reply_error(id, ECANCELED, STEP_NONE, "cancelled");
   }
 }
@@ -363,20 +300,13 @@ static struct job pump_job;
 static void pump_again(struct job *job) { job_stop(job); }
 
 void session_turn(void) {
-  size_t turns = TURN_WRITE / MAX_PAYLOAD;
-  while (ready_first && !outbox_blocked() && outbox_length() < OUTBOX_BUSY && turns--) {
-    struct stream *stream = ready_first;
-    ready_first = stream->ready_next;
-    if (!ready_first) ready_last = &ready_first;
-    stream->ready = false;
-    if (stream->ops->pump && stream->ops->pump(stream)) stream_ready(stream);
-  }
+  bool more = streams_pump();
   outbox_flush();
   struct inlet *const inlets[] = {&engine, &own};
   for (int i = 0; i < 2; i++)
     if ((inlets[i]->readable || inlets[i]->unparsed) && outbox_length() < OUTBOX_BUSY)
       job_start(&inlets[i]->job, read_input, 0);
-  if (ready_first && !outbox_blocked()) job_start(&pump_job, pump_again, 0);
+  if (more && !outbox_blocked()) job_start(&pump_job, pump_again, 0);
 }
 
 void session_init(void) {
@@ -391,15 +321,16 @@ void session_capability(uint32_t bit) { capabilities |= bit; }
 uint32_t session_stop_grace_ms(void) { return stop_grace_ms; }
 bool session_input_ended(void) { return engine.ended; }
 
-void session_feed(const uint8_t *data, size_t length) {
+void session_feed(bool from_stdin, const uint8_t *data, size_t length) {
   while (length) {
+    struct inlet *inlet = from_stdin || own.source.fd < 0 ? &engine : &own;
     size_t room;
-    uint8_t *at = parser_room(&engine.parser, &room);
+    uint8_t *at = parser_room(&inlet->parser, &room);
     if (!room) return;
     size_t count = length < room ? length : room;
     memcpy(at, data, count);
-    parser_added(&engine.parser, count);
-    parse(&engine);
+    parser_added(&inlet->parser, count);
+    parse(inlet);
     data += count;
     length -= count;
   }

@@ -1,4 +1,4 @@
-// The conversation with the daemon: handshake, requests, streams with credits, and what goes out.
+// The conversation with the daemon: handshake, requests, their answers, and the way that all of it takes.
 #ifndef SESSION_H
 #define SESSION_H
 
@@ -7,41 +7,7 @@
 #include <stdint.h>
 
 #include "frames.h"
-
-struct stream;
-
-// What a long-lived request does with what arrives. NULL: nothing.
-struct stream_ops {
-  void (*data)(struct stream *stream, const uint8_t *data, size_t length);
-  void (*end)(struct stream *stream);
-  // Sends at most one frame; true where more could follow at once.
-  bool (*pump)(struct stream *stream);
-  // The daemon's credit grew.
-  void (*credit)(struct stream *stream);
-  // The daemon cancelled it, or the session is over: let go of everything and loop_free it. Sends nothing.
-  void (*drop)(struct stream *stream);
-};
-
-// First member of everything that answers over time.
-struct stream {
-  uint32_t id;
-  const struct stream_ops *ops;
-  struct stream *next;        // in the table
-  struct stream *ready_next;  // among those with something to send
-  bool listed, ready;
-  uint32_t window;
-  uint64_t sent;   // bytes, or for process output its offset
-  uint64_t limit;  // sent may go this far
-};
-
-// False (and an error was answered) where there are too many streams.
-bool stream_open(struct stream *stream, uint32_t id, const struct stream_ops *ops, uint32_t window,
-                 uint64_t sent);
-// Takes it out of the table. The caller has sent its last frame, or none is wanted.
-void stream_close(struct stream *stream);
-// pump() is called as soon as there is room to send.
-void stream_ready(struct stream *stream);
-uint64_t stream_allowance(const struct stream *stream);
+#include "streams.h"
 
 void session_init(void);
 // Announces protocol capabilities (bits of docs/GUEST.md).
@@ -71,7 +37,7 @@ void send_out(const struct stream *stream, uint8_t flags, const void *prefix, si
 void send_end(const struct stream *stream);
 void send_credit(const struct stream *stream, uint64_t consumed);
 
-// For the fuzzer: bytes as if they had been read.
-void session_feed(const uint8_t *data, size_t length);
+// For the fuzzer: bytes as if they had been read from stdin, or where the daemon's come from now.
+void session_feed(bool from_stdin, const uint8_t *data, size_t length);
 
 #endif

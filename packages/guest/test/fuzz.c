@@ -60,9 +60,9 @@ static void hello(void) {
   memcpy(frame + HEADER_SIZE + 12, nonce, NONCE_SIZE);
   memcpy(frame + HEADER_SIZE + HELLO_SIZE, "\xC1\xA7\xD5\x9B", TRAILER_SIZE);
   static const uint8_t pad[MAX_PAYLOAD + HEADER_SIZE + TRAILER_SIZE];
-  if (raw_fed) session_feed(pad, sizeof pad);
+  if (raw_fed) session_feed(true, pad, sizeof pad);
   raw_fed = false;
-  session_feed(frame, sizeof frame);
+  session_feed(true, frame, sizeof frame);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
@@ -103,17 +103,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (length > size) length = size;
     if (kind >= 0xF8) {
       raw_fed = true;
-      session_feed(data, length);
+      session_feed(false, data, length);
     } else if (kind >= 0xF0) {
       turn();
     } else {
       static const uint8_t types[] = {FRAME_REQUEST, FRAME_REQUEST, FRAME_REQUEST, FRAME_DATA,
-                                      FRAME_END,     FRAME_CREDIT,  FRAME_CANCEL};
+                                      FRAME_END,     FRAME_CREDIT,  FRAME_CANCEL,  FRAME_SWITCH};
       uint8_t frame[HEADER_SIZE + 255 + TRAILER_SIZE];
       frame_header(frame, types[kind % sizeof types], flags & FLAG_MORE, length, stream);
       memcpy(frame + HEADER_SIZE, data, length);
       memcpy(frame + HEADER_SIZE + length, nonce, TRAILER_SIZE);
-      session_feed(frame, HEADER_SIZE + length + TRAILER_SIZE);
+      session_feed(false, frame, HEADER_SIZE + length + TRAILER_SIZE);
     }
     data += length;
     size -= length;

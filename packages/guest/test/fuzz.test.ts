@@ -16,6 +16,7 @@ const DATA = 3;
 const END = 4;
 const CREDIT = 5;
 const CANCEL = 6;
+const SWITCH = 7;
 const TURN = 0xf0;
 const RAW = 0xf8;
 
@@ -32,6 +33,25 @@ const request = (operation: number, build: (writer: PayloadWriter) => PayloadWri
 
 /** What a daemon does, to start from: each operation at least once. */
 const SEEDS: Buffer[][] = [
+  [
+    step(REQUEST, 1, processes.encodeStart(ID, SPEC)),
+    step(
+      REQUEST,
+      2,
+      request(13, (writer) => writer),
+    ),
+    step(REQUEST, 3, processes.encodeOutput(ID, 0, 4096)),
+    step(SWITCH),
+    step(
+      REQUEST,
+      4,
+      request(1, (writer) => writer),
+    ),
+    step(RAW, 0, Buffer.from([2, 0, 5])),
+    step(TURN),
+    step(REQUEST, 5, processes.encodeForget(ID)),
+    step(TURN),
+  ],
   [
     step(REQUEST, 1, processes.encodeStart(ID, { ...SPEC, stdin: true, meta: Buffer.from("m") })),
     step(REQUEST, 2, processes.encodeOutput(ID, 0, 4096)),

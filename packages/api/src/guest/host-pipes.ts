@@ -30,18 +30,11 @@ export function openHostPipes(
     const [input, output] = [pipes.input, pipes.output].map((fd) => `${folder}/fd/${fd}`);
     // Nothing else is opened: what a guest says of its descriptors may be a lie.
     if (!input || !output || !isPipe(input) || !isPipe(output)) return undefined;
-    const stdin = new Socket({
-      fd: open(input, O_WRONLY | O_NONBLOCK),
-      readable: false,
-      writable: true,
-    });
-    opened.pop();
-    const stdout = new Socket({
-      fd: open(output, O_RDONLY | O_NONBLOCK),
-      readable: true,
-      writable: false,
-    });
-    opened.pop();
+    const [into, from] = [open(input, O_WRONLY | O_NONBLOCK), open(output, O_RDONLY | O_NONBLOCK)];
+    const stdin = new Socket({ fd: into, readable: false, writable: true });
+    const stdout = new Socket({ fd: from, readable: true, writable: false });
+    // They are the sockets' now.
+    opened.length = 1;
     const close = (): void => {
       stdin.destroy();
       stdout.destroy();
