@@ -24,6 +24,7 @@ async function startBench(pool) {
     while ((await metric("clawdspace_pool_ready")) < count) await delay(50);
     await delay(300);
   };
+  await daemon.warmUp();
   // Raises the network and publishes the guest agent.
   await create("first");
   const model = await docker.getContainer(`${namespace}-first`).inspect();

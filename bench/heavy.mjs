@@ -89,6 +89,7 @@ async function rawUpload(container) {
 
 console.log(HEAD);
 try {
+  await daemon.warmUp();
   await api("POST", "/spaces", { name: "bench", memory: "1g" });
   const model = await docker.getContainer(`${namespace}-bench`).inspect();
   const [{ Name: network }] = await docker.listNetworks({

@@ -4,8 +4,6 @@ import { HEAD, measurer, timed } from "./measure.mjs";
 import * as raw from "./raw.mjs";
 import { writeResults } from "./results.mjs";
 
-const WARM_UP = 2500;
-
 const daemon = await startDaemon();
 const { api, namespace } = daemon;
 const results = [];
@@ -13,6 +11,7 @@ const measure = measurer(results);
 
 console.log(HEAD);
 try {
+  await daemon.warmUp();
   const space = { name: "bench", memory: "256m" };
   await api("POST", "/spaces", space);
   const [{ Name: network }] = await docker.listNetworks({
@@ -23,9 +22,6 @@ try {
   const content = { contentBase64: kilobyte.toString("base64") };
   const fiftyMegabytes = ["head", "-c", "50M", "/dev/zero"];
   const command = { command: ["true"] };
-  // A daemon runs for weeks: what is measured is one that has been in use for a while, not its first seconds.
-  for (let i = 0; i < WARM_UP; i++) await api("POST", "/spaces/bench/exec", command);
-
   await measure({
     name: "exec true",
     rounds: 40,

@@ -7,7 +7,8 @@
 enum { SMALL = 16 << 10, LARGE = 1 << 20 };
 
 struct pipes pipes = {-1, -1};
-static bool grown;
+// Whether more room was asked for: once is enough, the answer would be the same.
+static bool input_grown, output_grown;
 
 bool pipes_make(void) {
   int in[2], out[2];
@@ -21,7 +22,7 @@ bool pipes_make(void) {
   close(in[1]);
   close(out[0]);
   pipes = (struct pipes){in[0], out[1]};
-  grown = true;
+  input_grown = output_grown = true;
   pipes_rest();
   return true;
 }
@@ -31,18 +32,18 @@ void pipes_close(void) {
   close(pipes.input);
   close(pipes.output);
   pipes = (struct pipes){-1, -1};
+  input_grown = output_grown = false;
 }
 
 bool pipe_grow(int fd) {
-  if (fcntl(fd, F_GETPIPE_SZ) >= LARGE || fcntl(fd, F_SETPIPE_SZ, LARGE) < 0) return false;
-  grown = true;
-  return true;
+  bool *grown = fd == pipes.input ? &input_grown : &output_grown;
+  if (*grown) return false;
+  *grown = true;
+  return fcntl(fd, F_SETPIPE_SZ, LARGE) >= 0;
 }
 
 void pipes_rest(void) {
-  if (!grown || pipes.input < 0) return;
-  // One that still holds more stays as it is for now.
-  bool input = fcntl(pipes.input, F_SETPIPE_SZ, SMALL) >= 0;
-  bool output = fcntl(pipes.output, F_SETPIPE_SZ, SMALL) >= 0;
-  grown = !input || !output;
+  // One that still holds more than fits stays as it is for now.
+  if (input_grown) input_grown = fcntl(pipes.input, F_SETPIPE_SZ, SMALL) < 0;
+  if (output_grown) output_grown = fcntl(pipes.output, F_SETPIPE_SZ, SMALL) < 0;
 }
