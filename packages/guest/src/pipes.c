@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { SMALL = 16 << 10, LARGE = 1 << 20 };
+enum { SMALL = 2 * PIPE_MUCH, LARGE = 1 << 20 };
 
 struct pipes pipes = {-1, -1};
 // Whether more room was asked for: once is enough, the answer would be the same.

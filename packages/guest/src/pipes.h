@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 
+// A read of this much came out of a pipe that was full, or nearly.
+enum { PIPE_MUCH = 4 << 10 };
+
 // Ours are the ends to read from and to write into; -1 where there are none.
 struct pipes {
   int input, output;

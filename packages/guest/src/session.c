@@ -16,8 +16,6 @@
 
 enum {
   TURN_READ = 256 << 10,
-  // A read of this much came out of a pipe that was full.
-  MUCH = 16 << 10,
   // How long the answer to a start waits for the end of a short program: each write wakes others on its way.
   LINGER_MS = 2,
 };
@@ -276,7 +274,7 @@ static void read_input(struct job *job) {
     uint8_t *at = parser_room(&inlet->parser, &room);
     ssize_t count = read(inlet->source.fd, at, room);
     if (count > 0) {
-      if (inlet == &own && count >= MUCH) pipe_grow(own.source.fd);
+      if (inlet == &own && count >= PIPE_MUCH) pipe_grow(own.source.fd);
       total += (size_t)count;
       parser_added(&inlet->parser, (size_t)count);
       parse(inlet);
