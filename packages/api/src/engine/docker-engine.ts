@@ -1,6 +1,5 @@
 import type { IncomingMessage } from "node:http";
 import { type Duplex, Readable } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
 import Docker from "dockerode";
 import { Deadlines, ENGINE_TIMEOUT_MS } from "./deadlines.js";
 import { demux } from "./demux.js";
@@ -31,11 +30,10 @@ import type {
   PullProgress,
 } from "./engine.js";
 import { EngineError } from "./engine.js";
+import { hasBegun, untilBegun } from "./exec-begun.js";
 import { ExecGate } from "./exec-gate.js";
 import { checkReference } from "./image-reference.js";
 import { jsonLines } from "./json-lines.js";
-
-const EXEC_POLL_MS = 10;
 
 const labelFilter = (labels: Record<string, string>) => ({
   label: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
@@ -283,9 +281,7 @@ export class DockerEngine implements Engine {
       docker.getExec(exec.id).start({ hijack: true, stdin: spec.stdin, Tty: tty }),
     );
     socket.on("error", () => {});
-    const begun = async () => {
-      while (!hasBegun(await this.#inspectExec(exec.id))) await delay(EXEC_POLL_MS);
-    };
+    const begun = () => untilBegun(() => this.#inspectExec(exec.id));
     return { value: { exec, socket }, begun };
   }
 
@@ -397,9 +393,6 @@ export class DockerEngine implements Engine {
     return await this.#call(what, request, this.#deadlines.slowMs);
   }
 }
-
-/** Whether the engine has started an exec's command, or has given up on it. */
-const hasBegun = (state: Docker.ExecInspectInfo) => state.Pid > 0 || !state.Running;
 
 async function unlessStatus<T>(status: number, request: Promise<T>): Promise<T | undefined> {
   try {
