@@ -110,10 +110,12 @@ try {
         for (let i = 0; i < COMMANDS; i++) await raw.exec(container, ["true"]);
       })) / COMMANDS,
   });
+  await upload();
+  await rawUpload(container);
   const growth = { upload: [], download: [] };
   await measure({
     name: "upload of 1 GiB",
-    rounds: 3,
+    rounds: 6,
     ours: async () => {
       await api("DELETE", "/spaces/bench/files?path=/big").catch(() => {});
       return await timed(async () => {
