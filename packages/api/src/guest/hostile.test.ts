@@ -2,7 +2,7 @@ import { PassThrough } from "node:stream";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { GuestConnection } from "./connection.js";
-import { FLAG_MORE, FLAG_OPEN, MAX_PAYLOAD, Receive } from "./frames.js";
+import { encodeHeader, FLAG_MORE, FLAG_OPEN, MAX_PAYLOAD, Receive } from "./frames.js";
 import { PayloadWriter } from "./payload.js";
 import { ScriptedGuest } from "./scripted-guest.js";
 import { GuestError, type GuestPipes, type GuestTransport } from "./types.js";
@@ -462,6 +462,18 @@ describe("an agent that has pipes of its own", () => {
     await expect(connection.ping()).rejects.toMatchObject({ code: "timeout" });
     connection.close();
     expect(transport.close).toHaveBeenCalled();
+  });
+
+  test("says nonsense after its last word over the engine: both ways are closed", async () => {
+    const transport = fresh();
+    await attach((stream) => {
+      guest.say(Receive.reply, 0, stream, numbers);
+      const last = encodeHeader(Receive.switched, 0, 0, 0);
+      setImmediate(() => guest.raw(Buffer.concat([last, Buffer.alloc(9, 7)])));
+    }, transport);
+    await expect.poll(() => closed).toMatchObject([{ code: "protocol" }]);
+    expect(transport.close).toHaveBeenCalled();
+    expect(guest.closed).toBe(1);
   });
 
   test("says nonsense in its pipe: both ways are closed", async () => {

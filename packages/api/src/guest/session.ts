@@ -264,11 +264,11 @@ export class GuestSession {
   }
 
   #push(from: GuestTransport, chunk: Buffer): void {
-    if (this.#ended) return;
+    if (this.#ended || from !== (this.#before ?? this.#transport)) return;
     try {
       this.#decoder.push(chunk);
     } catch (cause) {
-      this.#lost(from, asGuestError(cause));
+      this.#end(asGuestError(cause));
     }
   }
 
