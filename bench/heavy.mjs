@@ -117,7 +117,7 @@ try {
     name: "upload of 1 GiB",
     rounds: 6,
     ours: async () => {
-      await api("DELETE", "/spaces/bench/files?path=/big").catch(() => {});
+      await api("DELETE", "/spaces/bench/files?path=/big");
       return await timed(async () => {
         growth.upload.push(await growthOf(upload));
       });

@@ -1,9 +1,9 @@
-import { readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
 import { ask } from "../support/answers.js";
 import { type Daemon, docker, startDaemon } from "../support/daemon.js";
+import { pipesOf } from "../support/descriptors.js";
 import { bytesOf, eventually, type Line, linesOf, pidsOf } from "../support/processes.js";
 
 const KILLS = 5;
@@ -119,16 +119,6 @@ test("a time limit holds under the next daemon, and what ended meanwhile is told
   expect(await wait(limited)).toMatchObject({ exitCode: 137, timedOut: true });
   expect(await wait(short)).toMatchObject({ exitCode: 3, tag: "short", outputEnd: 5 });
 });
-
-/** The pipes that a process holds, by their inodes. */
-const pipesOf = (pid: number): string[] =>
-  readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`).match(/^pipe:.*/) ?? [];
-    } catch {
-      return [];
-    }
-  });
 
 test("on the engine's own machine, what a space says passes through no engine, under each daemon anew", async () => {
   const { State } = await docker.getContainer(`${daemon.namespace}-box`).inspect();

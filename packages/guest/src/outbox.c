@@ -130,8 +130,7 @@ static void writable(struct source *source, uint32_t events) {
 }
 
 bool outbox_move(int fd) {
-  own.source.fd = fd;
-  own.blocked = false;
+  own = (struct outlet){.source = {fd, writable}};
   if (!loop_watch(&own.source, EPOLLOUT)) return false;
   before_move = outbox_length();
   if (!before_move) current = &own;
@@ -141,11 +140,10 @@ bool outbox_move(int fd) {
 void outbox_return(void) {
   outbox_clear();
   loop_detach(&own.source);
-  own.source.ready = writable;
   current = &engine;
 }
 
 void outbox_init(void) {
-  engine.source.ready = own.source.ready = writable;
+  engine.source.ready = writable;
   loop_watch(&engine.source, EPOLLOUT);
 }

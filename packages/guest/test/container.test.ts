@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { docker, dockerHost } from "../../../test/support/daemon.js";
 import { DockerEngine } from "../../api/src/engine/docker-engine.js";
-import { openHostPipes } from "../../api/src/guest/host-pipes.js";
 import { GuestConnection } from "../../api/src/guest/index.js";
+import { openHostPipes } from "../../api/src/processes/host-pipes.js";
 import { BINARY, collect, ENV, make, until } from "./support.js";
 
 // The agent as PID 1 of a hardened container, and programs in it that mean harm.

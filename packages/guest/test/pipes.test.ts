@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync, readlinkSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { pipesOf } from "../../../test/support/descriptors.js";
 import { encodeHello, HelloScanner, NONCE_SIZE } from "../../api/src/guest/frames.js";
-import { openHostPipes } from "../../api/src/guest/host-pipes.js";
 import type { GuestConnection } from "../../api/src/guest/index.js";
 import type { GuestPipes } from "../../api/src/guest/types.js";
+import { openHostPipes } from "../../api/src/processes/host-pipes.js";
 import { collect, ENV, shell, TestGuest, until } from "./support.js";
 
 // Beside the engine's streams the agent has pipes that a daemon on the same machine opens. These tests need root, as that does.
@@ -23,19 +24,6 @@ afterEach(async () => {
 });
 
 const hasMoved = () => guest.moved > 0 && guest.links === 0;
-
-/** How many pipes a process holds. */
-const pipesOf = (pid: number): number =>
-  readdirSync(`/proc/${pid}/fd`).filter((fd) => targetOf(pid, fd).startsWith("pipe:")).length;
-
-/** What a descriptor is; nothing where it has just been closed. */
-function targetOf(pid: number, fd: string | number): string {
-  try {
-    return readlinkSync(`/proc/${pid}/fd/${fd}`);
-  } catch {
-    return "";
-  }
-}
 
 describe("in the middle of what goes on", () => {
   test("output goes on without loss or repeat", async () => {
@@ -105,13 +93,13 @@ describe("in the middle of what goes on", () => {
 });
 
 test("a connection that is closed leaves no pipes behind, on either side", async () => {
-  const [mine, theirs] = [pipesOf(process.pid), pipesOf(guest.pid)];
+  const [mine, theirs] = [pipesOf(process.pid).length, pipesOf(guest.pid).length];
   connection.preferPipes(guest.openPipes);
   await until("it has moved", hasMoved);
-  expect(pipesOf(guest.pid)).toBe(theirs + 2);
+  expect(pipesOf(guest.pid)).toHaveLength(theirs + 2);
   connection.close();
-  await until("the agent has let go", () => pipesOf(guest.pid) === theirs);
-  await until("so have we", () => pipesOf(process.pid) === mine);
+  await until("the agent has let go", () => pipesOf(guest.pid).length === theirs);
+  await until("so have we", () => pipesOf(process.pid).length === mine);
 });
 
 test("whoever says hello through the engine is the daemon from then on", async () => {

@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { openHostPipes } from "../../api/src/guest/host-pipes.js";
 import { GuestConnection } from "../../api/src/guest/index.js";
 import type {
   GuestConnectionOptions,
@@ -12,6 +11,7 @@ import type {
   GuestPipes,
   GuestTransport,
 } from "../../api/src/guest/types.js";
+import { openHostPipes } from "../../api/src/processes/host-pipes.js";
 
 const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
 export const BINARY = join(PACKAGE, "build/clawdspace-guest");

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { descriptorsOf } from "../../../test/support/descriptors.js";
 import type { GuestConnection } from "../../api/src/guest/index.js";
 import type { GuestWatchEvent } from "../../api/src/guest/types.js";
 import { TestGuest, until } from "./support.js";
@@ -47,13 +48,7 @@ function short(event: GuestWatchEvent): string {
 }
 
 const inotifyInstances = () =>
-  fs.readdirSync(`/proc/${guest.pid}/fd`).filter((fd) => {
-    try {
-      return fs.readlinkSync(`/proc/${guest.pid}/fd/${fd}`) === "anon_inode:inotify";
-    } catch {
-      return false;
-    }
-  }).length;
+  descriptorsOf(guest.pid).filter((target) => target === "anon_inode:inotify").length;
 
 test("an inotify instance is held only while something is watched, and one for all", async () => {
   expect(inotifyInstances()).toBe(0);

@@ -15,9 +15,8 @@ export class HostProcfs {
 
   /** @param initPid of the container's first process, as the engine tells it. undefined where it is not to be seen here. */
   static of(containerId: string, initPid: number): HostProcfs | undefined {
-    if (initPid <= 1 || process.platform !== "linux" || process.getuid?.() !== 0) return undefined;
-    const cgroups = readText(`/proc/${initPid}/cgroup`);
-    if (!cgroups?.includes(containerId)) return undefined;
+    const cgroups = cgroupsOf(containerId, initPid);
+    if (cgroups === undefined) return undefined;
     return new HostProcfs(containerId, initPid, procsFileOf(cgroups));
   }
 
@@ -60,6 +59,21 @@ export class HostProcfs {
     const names = listed ? listed.split("\n") : readdirSync("/proc");
     return names.map(Number).filter((pid) => Number.isSafeInteger(pid) && pid > 1);
   }
+}
+
+/**
+ * The cgroups of a container's process.
+ * @param folder what /proc tells of the process
+ * @returns undefined where it is none of the container's, or not to be seen here: on another machine, or without root
+ */
+export function cgroupsOf(
+  containerId: string,
+  pid: number,
+  folder = `/proc/${pid}`,
+): string | undefined {
+  if (pid <= 1 || process.platform !== "linux" || process.getuid?.() !== 0) return undefined;
+  const cgroups = readText(`${folder}/cgroup`);
+  return cgroups?.includes(containerId) ? cgroups : undefined;
 }
 
 /** The file in which the kernel lists the container's processes, so that not all of the machine's need a look. */

@@ -1,8 +1,8 @@
 import { ClawdspaceError } from "@clawdspace/protocol";
 import { type Engine, EngineError } from "../engine/engine.js";
-import { openHostPipes } from "../guest/host-pipes.js";
 import { GuestConnection } from "../guest/index.js";
 import { type Guest, GuestError } from "../guest/types.js";
+import { openHostPipes } from "../processes/host-pipes.js";
 import type { SpaceEntry } from "./space-entry.js";
 
 /** The connections to the guest agents of running spaces: one for each container, opened when first needed. */

@@ -1,6 +1,7 @@
-import { closeSync, constants, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, constants, openSync, statSync } from "node:fs";
 import { Socket } from "node:net";
-import type { GuestPipes, GuestTransport } from "./types.js";
+import type { GuestPipes, GuestTransport } from "../guest/types.js";
+import { cgroupsOf } from "./host-procfs.js";
 
 const { O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 
@@ -16,7 +17,6 @@ export function openHostPipes(
   pid: number,
   pipes: GuestPipes,
 ): GuestTransport | undefined {
-  if (pid <= 1 || process.platform !== "linux" || process.getuid?.() !== 0) return undefined;
   const opened: number[] = [];
   const open = (path: string, flags: number): number => {
     const fd = openSync(path, flags);
@@ -26,7 +26,7 @@ export function openHostPipes(
   try {
     // By this descriptor it stays the process that was looked at, whoever gets its number next.
     const folder = `/proc/self/fd/${open(`/proc/${pid}`, O_RDONLY | O_DIRECTORY)}`;
-    if (!readFileSync(`${folder}/cgroup`, "latin1").includes(containerId)) return undefined;
+    if (cgroupsOf(containerId, pid, folder) === undefined) return undefined;
     const [input, output] = [pipes.input, pipes.output].map((fd) => `${folder}/fd/${fd}`);
     // Nothing else is opened: what a guest says of its descriptors may be a lie.
     if (!input || !output || !isPipe(input) || !isPipe(output)) return undefined;
