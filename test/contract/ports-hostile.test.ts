@@ -37,6 +37,7 @@ ways.forEach((way, at) => createServer((socket) => {
 createServer((socket) => socket.on("error", () => {}).pause()).listen(6100, "127.0.0.1");
 `;
 const WAYS = 12;
+const EMPTY_LINES = 6;
 
 describe("a hostile server in a space", () => {
   let daemon: Daemon;
@@ -87,6 +88,8 @@ describe("a hostile server in a space", () => {
       expect(answer.headers.getSetCookie().join()).not.toContain("clawdspace");
     }
     expect(outcomes.filter(({ answer }) => answer?.status === 502).length).toBeGreaterThan(8 * 7);
+    const empty = outcomes.filter(({ way }) => way === EMPTY_LINES);
+    expect(empty.map(({ answer }) => answer?.status)).toEqual(Array(8).fill(502));
     expect((await memory("VmHWM")) - before).toBeLessThan(64 * 1024 ** 2);
     const { body } = await daemon.json("POST", "/api/spaces/evil/exec", { command: "echo fine" });
     expect(body.stdout).toBe("fine");

@@ -3,6 +3,8 @@ import type { Duplex, Readable } from "node:stream";
 
 /** A server that answers with interim responses only would keep us busy for ever. */
 const MAX_INTERIM = 32;
+/** So would one that sends what is no part of an answer, such as empty lines. All interim heads together are shorter. */
+const MAX_BEFORE_HEAD = 1024 ** 2;
 /** How long a client may go on sending what nobody reads. */
 const DRAIN_MS = 30_000;
 
@@ -34,17 +36,28 @@ export async function exchange(connection: Duplex, request: InnerRequest): Promi
       setHost: false,
     });
     let interim = 0;
+    let received = 0;
+    const count = (chunk: Buffer) => {
+      received += chunk.length;
+      if (received > MAX_BEFORE_HEAD) outgoing.destroy(new Error("What came was no answer."));
+    };
+    const answered = (answer: InnerAnswer) => {
+      connection.off("data", count);
+      resolve(answer);
+    };
     const fail = (error: Error) => {
       connection.destroy();
       reject(error);
     };
     outgoing.on("error", fail);
     outgoing.on("close", () => reject(new Error("The connection was closed before an answer.")));
+    // Not before the parser listens, which would miss what came till then.
+    outgoing.on("socket", () => connection.on("data", count));
     outgoing.on("information", () => {
       if (++interim > MAX_INTERIM) outgoing.destroy(new Error("There were interim answers only."));
     });
-    outgoing.on("response", (head) => resolve({ kind: "response", head }));
-    outgoing.on("upgrade", (head, _socket, rest) => resolve({ kind: "upgrade", head, rest }));
+    outgoing.on("response", (head) => answered({ kind: "response", head }));
+    outgoing.on("upgrade", (head, _socket, rest) => answered({ kind: "upgrade", head, rest }));
     if (!body) {
       outgoing.end();
       return;
